@@ -12,6 +12,9 @@ so the same command goes on after an interruption; rows of another length or see
 --pictures   Folder of photographs to use as well.
 --minutes    Processor time of one core for each system, half of it for the first stage.
 --seeds      Each system is trained once for each seed; systems take turns within a seed.
+--as-many-images-as
+             Train for as many images as this kept system of the same source, seed and length saw,
+             in place of the time: for machines of another speed, or with more work beside it.
 --only       Systems, by their names in the table; default: all.
 --source     landscapes or photographs; default: all there are.
 --results    Folder for the results, instead of docs/results.
@@ -82,7 +85,18 @@ def _missing(args: argparse.Namespace, results: Results) -> Iterator[Job]:
                     "work": str(work.absolute()),
                 }
                 if not results.has(job):
-                    yield job
+                    yield job | _images_of(args.as_many_images_as, job, results)
+
+
+def _images_of(system: str | None, job: Job, results: Results) -> Job:
+    """How many images the job's first stage and flow train on, if the time does not say it."""
+    if system is None:
+        return {"as_many_images_as": None, "train_images": None}
+    row = results.find(job | {"design": system})
+    if row is None:
+        sys.exit(f"--as-many-images-as {system}: no row of {job['source']}, seed {job['seed']}")
+    images = [row["first_stage_images"], row["images_seen"]]
+    return {"as_many_images_as": system, "train_images": images}
 
 
 def _photographs(args: argparse.Namespace) -> list[Path]:
@@ -106,6 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", metavar="FOLDER", type=Path)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--as-many-images-as", choices=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--only", action="append", choices=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--source", action="append", choices=["landscapes", "photographs"])
     parser.add_argument("--num-crops", type=int, default=6000, help="to train on")

@@ -18,9 +18,14 @@ class Results:
         self.path = path
         self.runs: list[Run] = json.loads(path.read_text())["runs"] if path.exists() else []
 
+    def find(self, run: Run) -> Run | None:
+        """The run of the same design, source, length and seed, if there is one."""
+        found = (one for one in self.runs if _identity(one) == _identity(run))
+        return next(found, None)
+
     def has(self, run: Run) -> bool:
         """Whether there is a run of the same design, source, length and seed."""
-        return any(_identity(one) == _identity(run) for one in self.runs)
+        return self.find(run) is not None
 
     def add(self, run: Run) -> None:
         self.runs = [one for one in self.runs if _identity(one) != _identity(run)] + [run]

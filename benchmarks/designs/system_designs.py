@@ -1,15 +1,18 @@
 """Whole systems, a first stage and a flow, whose pictures are compared.
 
 Both parts of every system are trained, each for half of the time. Latents of a picture of 64x64
-have 256 values in each, and parameters, of both parts together, are equal within 5 %. All first
+have 256 independent values at most, and parameters, of both parts together, are equal within 5 %.
+A level from which the means over the coarser grid are taken has three independent values in four:
+the fourth follows from them, so that neither the decoder nor the flow has it. All first
 stages have the default run's optimizer and perceptual term, by a network that judges nothing
 afterwards. All systems take the same number of steps for a picture. Each is drawn twice from the
 same noise: as it is, and guided by its own earlier self as the default run is, which takes a second
 evaluation in each step.
 
-`pdm` is the default run's recipe on a pyramid with three quarters of its values in the finest
-level. The same with half of them there, as in the comparison of first stages alone, is a row of its
-own.
+`pdm` is the default run's recipe on a pyramid with three quarters of its independent values in the
+finest level. Two earlier layouts, which counted all values and so had a fifth fewer independent
+ones, are rows of their own: with three quarters of them in the finest level, and with half of them,
+as in the comparison of first stages alone.
 LDM's flow is there in three variants, and DFM's recipe in two, as published and with a stage for
 each level: ratios are to the best of them.
 """
@@ -47,16 +50,25 @@ STAGE_PER_LEVEL = dataclasses.replace(
 # LapFlow's level k runs from T_k to the end. A level is chosen in turn; all that run are trained.
 LAPFLOW_WINDOWS = ((0.0, 1.0), (1 / 6, 1.0), (1 / 3, 1.0), (0.5, 1.0))
 
-FirstStageDesign = Literal["pyramid", "pyramid-even", "kl-f8"]
-# Changes of the pyramid of `first_stages`
+FirstStageDesign = Literal["pyramid", "pyramid-200", "pyramid-even", "kl-f8"]
+# More width where the picture is largest than the pyramid of `first_stages` has
+WIDTHS: dict[str, Any] = {
+    "encoder_widths": (8, 12, 16, 24, 28, 48),
+    "decoder_widths": (16, 32, 48, 60, 68, 68),
+}
+# Changes of the pyramid of `first_stages`; the last two levels have 3 independent values in 4
 PYRAMIDS: dict[str, dict[str, Any]] = {
-    # 16 + 2x2x4 + 4x4x2 + 8x8x3 = 256 values; more width, too, where the picture is largest
+    # 24 + 2x2x4 + 4x4x2 x 3/4 + 8x8x4 x 3/4 = 256
     "pyramid": {
-        "levels": first_stages.level_configs(("global", 16), (32, 4), (16, 2), (8, 3)),
-        "encoder_widths": (8, 12, 16, 24, 28, 48),
-        "decoder_widths": (16, 32, 48, 60, 68, 68),
+        "levels": first_stages.level_configs(("global", 24), (32, 4), (16, 2), (8, 4)),
+        **WIDTHS,
     },
-    "pyramid-even": {},  # 32 + 2x2x8 + 4x4x4 + 8x8x2
+    # 16 + 2x2x4 + 4x4x2 x 3/4 + 8x8x3 x 3/4 = 200
+    "pyramid-200": {
+        "levels": first_stages.level_configs(("global", 16), (32, 4), (16, 2), (8, 3)),
+        **WIDTHS,
+    },
+    "pyramid-even": {},  # 32 + 2x2x8 + 4x4x4 x 3/4 + 8x8x2 x 3/4 = 208
 }
 
 
@@ -79,21 +91,23 @@ class System:
     sample: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+DFM = System(model={"level_times": STAGES, "time_embedding": "summed"}, sample={"sampler": "euler"})
+# Each start of a level is a stop of its own
+LAPFLOW = System(model={"windows": LAPFLOW_WINDOWS}, sample={"steps": EVALUATIONS - 3})
 SYSTEMS: dict[str, System] = {
     "pdm": System(),
+    "pdm, 200 independent values": System("pyramid-200"),
     "pdm, half of the values in coarse levels": System("pyramid-even"),
     "ldm-f8": System("kl-f8", "scalar", "noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel": System("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel, our flow": System("kl-f8", predicts="velocity"),
-    "dfm": System(
-        model={"level_times": STAGES, "time_embedding": "summed"}, sample={"sampler": "euler"}
-    ),
+    "dfm": DFM,
     "dfm, a stage for each level": System(
         model={"level_times": STAGE_PER_LEVEL, "time_embedding": "summed"}
     ),
-    "lapflow": System(
-        model={"windows": LAPFLOW_WINDOWS}, sample={"steps": EVALUATIONS - 3}
-    ),  # each start is a stop of its own
+    "lapflow": LAPFLOW,
+    "dfm, 200 independent values": dataclasses.replace(DFM, first_stage="pyramid-200"),
+    "lapflow, 200 independent values": dataclasses.replace(LAPFLOW, first_stage="pyramid-200"),
 }
 # The rivals of each ratio; the best of a group counts
 GROUPS: dict[str, tuple[str, ...]] = {

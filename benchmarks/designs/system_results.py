@@ -114,17 +114,33 @@ EXPLANATION = (
     f"nothing; the perceptual term of all first stages is by {TEACHER}. Less is better. All are "
     "against crops that were not trained on, of the pictures that were, unless the column says "
     "held out; none passes through a first stage. The floor is the score of as many crops of the "
-    "training set. `pdm`, `dfm` and `lapflow` share one first stage, with three quarters of the "
-    "values in its finest level; the rows of LDM share another. Guided: from the same noise, but "
+    "training set. `pdm`, `dfm` and `lapflow` share one first stage, with three quarters of its "
+    "independent values in the finest level; the rows of LDM share another. Values are those that "
+    "do not follow from the others: a level without its means over the coarser grid has three "
+    "independent ones in four. Guided: from the same noise, but "
     "guided by the same model as it was after a quarter of its training, as the default run is, "
     "for every system alike. Photographs are those of public packages, reduced to a shorter side "
     "of 512 px. Compare rows of one length only."
 )
 
 
+def _equal_images(runs: list[Run]) -> list[str]:
+    """Says which rows were trained for as many images as another, in place of the time."""
+    leaders: dict[str, set[str]] = {}
+    for run in runs:
+        if leader := run.get("as_many_images_as"):
+            places = leaders.setdefault(leader, set())
+            places.add(f"`{run['design']}` ({run['source']}, seed {run['seed']})")
+    return [
+        f"Trained for as many images as `{leader}` had seen in that time, since the machine was "
+        f"another or had more work: {', '.join(sorted(places))}."
+        for leader, places in leaders.items()
+    ]
+
+
 def _table(runs: list[Run]) -> list[str]:
     heads = ["system", "seeds", "trained for", "images, first stage", "images, flow"]
-    heads += ["parameters", "values", *COLUMNS]
+    heads += ["parameters", "independent values", *COLUMNS]
     rows = []
     for (trained, name), group in group_runs(runs).items():
         cells = [

@@ -12,6 +12,7 @@ import torch
 from benchmarks.designs import crops as kept_crops
 from benchmarks.designs.crops import Crops
 from benchmarks.designs.first_stages import SIDE_PX
+from benchmarks.designs.jobs import Job
 from benchmarks.designs.system_designs import (
     JUDGE,
     SYSTEMS,
@@ -29,13 +30,15 @@ from benchmarks.designs.train_denoiser import (
 )
 from benchmarks.designs.train_first_stage import measured, train_autoencoder
 from benchmarks.networks import count_parameters
-from benchmarks.parts.training.in_memory import ema_of, trained
+from benchmarks.parts.training.in_memory import ENDLESS, ema_of, trained
 from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.config.training.loop import TrainingConfig
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
 from pdm.inference.sampling_networks import Networks
 from pdm.model_record import record_of
+from pdm.models.autoencoder import PyramidAutoencoder
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.layers.spectral_norm import bake_spectral_norms
 from pdm.registry import load_autoencoder
@@ -57,11 +60,13 @@ def main() -> None:
     torch.set_num_threads(1)
     job = json.loads(sys.argv[1])
     crops = kept_crops.load(Path(job["crops"]))[job["source"]]
-    system, half, work = SYSTEMS[job["design"]], job["seconds"] / 2, Path(job["work"])
-    name = f"{system.first_stage}-{job['source']}-{job['seed']}-{half:g}s"
-    first_stage = first_stage_of(system, job["seed"], half, crops, work / "first-stages" / name)
+    system, work = SYSTEMS[job["design"]], Path(job["work"])
+    lengths = _lengths(job)
+    name = f"{system.first_stage}-{job['source']}-{job['seed']}-{lengths[0]}"
+    folder = work / "first-stages" / name
+    first_stage = first_stage_of(system, job["seed"], lengths[0], crops, folder)
     config = flow_config(system, job["seed"])
-    networks, images_seen = train_with_guide(config, first_stage, crops.train, half)
+    networks, images_seen = train_with_guide(config, first_stage, crops.train, lengths[1])
     count = len(crops.unseen)
     sampling = {
         "samples": sampling_config(system, guided=False),
@@ -79,37 +84,74 @@ def main() -> None:
     }
     parts = (first_stage, networks.network)
     found = {
-        **{key: job[key] for key in ("design", "source", "seed", "seconds")},
+        **{key: job[key] for key in ("design", "source", "seed", "seconds", "as_many_images_as")},
         "images": None,
-        "first_stage_images": first_stage_images(work / "first-stages" / name),
+        "first_stage_images": first_stage_images(folder),
         "images_seen": images_seen,
         "parameters": [count_parameters(part) for part in parts],
-        "latent_values": sum(c * h * w for c, h, w in first_stage.level_shapes(SIDE_PX, SIDE_PX)),
+        "latent_values": independent_values(first_stage),
         "samples": count,
         "distances": distances_of_pairs(sets, PAIRS, work / "real", [PackagedFeatures(JUDGE)]),
     }
     print(json.dumps(found))
 
 
+@dataclasses.dataclass(frozen=True)
+class Length:
+    """How long a network is trained: for processor seconds, or for a number of images."""
+
+    seconds: float | None
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.images}-images" if self.seconds is None else f"{self.seconds:g}s"
+
+    def of(self, config: TrainingConfig) -> TrainingConfig:
+        """The settings of a training of this length."""
+        return dataclasses.replace(config, total_images=self.images)
+
+    def first(self, share: float, batch_size: int) -> "Length":
+        """The first share of it, in whole steps."""
+        if self.seconds is None:
+            return Length(None, round(share * self.images / batch_size) * batch_size)
+        return Length(share * self.seconds, self.images)
+
+    def after(self, first: "Length") -> "Length":
+        """What is left after the first share; the number of images counts from the start."""
+        if self.seconds is None or first.seconds is None:
+            return self
+        return Length(self.seconds - first.seconds, self.images)
+
+
+def _lengths(job: Job) -> tuple[Length, Length]:
+    """Of the first stage, and of the flow."""
+    if job["train_images"] is None:
+        half = Length(job["seconds"] / 2, ENDLESS)
+        return half, half
+    first_stage, flow = job["train_images"]
+    return Length(None, first_stage), Length(None, flow)
+
+
 def train_with_guide(
-    config: DiffusionConfig, first_stage: Autoencoder, pixels: Pixels, seconds: float
+    config: DiffusionConfig, first_stage: Autoencoder, pixels: Pixels, length: Length
 ) -> tuple[Networks, int]:
-    """Train for processor seconds, and keep the EMA on the way that guides the final one.
+    """Train, and keep the EMA on the way that guides the final one.
 
     Returns:
         Both EMAs, in evaluation mode, and the number of images seen.
     """
     state, losses, data = prepare_training(config, first_stage, pixels)
-    before = guide_share() * seconds
-    trained(state, losses, data, config.training, before)
+    before = length.first(guide_share(), config.training.batch_size)
+    trained(state, losses, data, before.of(config.training), before.seconds)
     guide = bake_spectral_norms(copy.deepcopy(ema_of(state)))
-    trained(state, losses, data, config.training, seconds - before)
+    rest = length.after(before)
+    trained(state, losses, data, rest.of(config.training), rest.seconds)
     network = bake_spectral_norms(ema_of(state))
     return Networks(network, guide, guide_gets_condition=True), state.images_seen
 
 
 def first_stage_of(
-    system: System, seed: int, seconds: float, crops: Crops, folder: Path
+    system: System, seed: int, length: Length, crops: Crops, folder: Path
 ) -> Autoencoder:
     """Load the first stage, which systems share; train and keep it if there is none.
 
@@ -118,7 +160,8 @@ def first_stage_of(
     """
     if not folder.exists():
         config = first_stage_config(system, seed)
-        model, _, images_seen = train_autoencoder(config, crops.train, seconds)
+        config = dataclasses.replace(config, training=length.of(config.training))
+        model, _, images_seen = train_autoencoder(config, crops.train, length.seconds)
         model.save_pretrained(folder, images_seen=images_seen)
     model = load_autoencoder(folder)
     if system.first_stage == "kl-f8":
@@ -129,6 +172,17 @@ def first_stage_of(
 def first_stage_images(folder: Path) -> int:
     """How many images a kept first stage saw."""
     return int(record_of(folder)["images_seen"])
+
+
+def independent_values(first_stage: Autoencoder) -> int:
+    """How many values of a picture's latents do not follow from the others."""
+    shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
+    values = sum(channels * height * width for channels, height, width in shapes)
+    if isinstance(first_stage, PyramidAutoencoder) and first_stage.config.orthogonal_levels:
+        # Zero means over the coarser grid's cells, one for each cell and channel
+        pairs = zip(shapes[2:], shapes[1:], strict=False)
+        values -= sum(finer[0] * coarser[1] * coarser[2] for finer, coarser in pairs)
+    return values
 
 
 def _save_sheet(samples: Pixels, path: Path) -> None:
