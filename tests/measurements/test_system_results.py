@@ -22,7 +22,9 @@ from benchmarks.designs.system_designs import (
     flow_config,
     sampling_config,
 )
+from benchmarks.designs.train_system import independent_values
 from pdm.inference.latent_sampling import sampler_stops
+from pdm.models.levels.orthogonal import remove_coarse_content
 from pdm.registry import build_denoiser
 
 ROOT = Path(__file__).parents[2]
@@ -110,20 +112,30 @@ def test_a_row_that_is_there_is_not_missing(tmp_path):
 
 
 def test_systems_have_as_many_parameters_latent_values_and_evaluations():
-    parameters, values, evaluations = [], set(), set()
-    for system in SYSTEMS.values():
+    parameters, values, evaluations = [], {}, set()
+    for name, system in SYSTEMS.items():
         first_stage, config = build(first_stage_config(system, 0)), flow_config(system, 0)
         shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
         levels = first_stage.level_channels, first_stage.level_downsamplings
         parts = first_stage, build_denoiser(config, *levels)
         parameters.append(sum(weight.numel() for part in parts for weight in part.parameters()))
-        values.add(sum(c * h * w for c, h, w in shapes))
+        values[name] = independent_values(first_stage)
         sampling = sampling_config(system, guided=False)
         stops = sampler_stops(sampling.steps, 1.0, config.schedule, len(shapes))
         evaluations.add(len(stops) - 1)
     assert max(parameters) < 1.05 * min(parameters)
-    assert values == {256}
+    compared = (OURS, *(rival for group in GROUPS.values() for rival in group))
+    assert {values[name] for name in compared} == {256} == {max(values.values())}
     assert evaluations == {50}
+
+
+def test_independent_values_are_as_many_as_the_latents_have_dimensions():
+    first_stage = build(first_stage_config(SYSTEMS[OURS], 0))
+    shapes = first_stage.level_shapes(SIDE_PX, SIDE_PX)
+    noise = tuple(torch.randn(400, *shape) for shape in shapes)
+    levels = remove_coarse_content(noise)
+    latents = torch.cat([level.flatten(1) for level in levels], dim=1)
+    assert latents.shape[1] > torch.linalg.matrix_rank(latents) == independent_values(first_stage)
 
 
 def test_only_the_guidance_differs_between_the_two_ways_to_draw():
@@ -139,7 +151,7 @@ def test_the_judge_has_trained_nothing():
 
 def test_systems_on_the_pyramid_share_one_first_stage_and_so_do_ldms():
     torch.manual_seed(0)
-    for kind in ("pyramid", "kl-f8"):
+    for kind in ("pyramid", "pyramid-200", "kl-f8"):
         same = [one for one in SYSTEMS.values() if one.first_stage == kind]
         assert all(first_stage_config(one, 3) == first_stage_config(same[0], 3) for one in same)
 
@@ -156,3 +168,18 @@ def test_a_row_is_stored_when_it_is_finished_and_a_second_run_goes_on(tmp_path):
         assert [one["design"] for one in found] == systems
     assert len(list((tmp_path / "work").glob("*/first-stages/*"))) == 2
     assert len(list((tmp_path / "work").glob("*/sheets/*.png"))) == 2 * 3
+    follower = ["--only", "lapflow", "--as-many-images-as", "pdm"]
+    subprocess.run([*words, *follower], cwd=ROOT, check=True)
+    leader, *_, last = json.loads((tmp_path / "systems.json").read_text())["runs"]
+    for images in ("first_stage_images", "images_seen"):
+        assert last[images] == leader[images]
+    assert "as many images as `pdm`" in (tmp_path / "systems.md").read_text()
+
+
+def test_a_row_cannot_follow_one_that_is_not_there(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/systems.py", "--only", "lapflow", "--seeds", "3"]
+    sizes = ["--num-crops", "8", "--num-samples", "4", "--source", "landscapes"]
+    places = ["--results", tmp_path, "--work", tmp_path / "work", "--as-many-images-as", "pdm"]
+    done = subprocess.run([*command, *sizes, *places], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--as-many-images-as pdm: no row of landscapes, seed 3" in done.stderr
