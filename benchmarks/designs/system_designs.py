@@ -38,37 +38,37 @@ JUDGE: NetworkName = "efficientnet-lite1"  # trains nothing
 TRUNK: dict[str, Any] = denoisers.PAPER_MODEL | denoisers.PLAIN_STREAMS
 STAGES = LevelTimesConfig(
     kind="stages",
-    stage_levels=(3, 1),
+    stage_levels=(2, 1),
     stage_probabilities=(0.9, 0.1),
     stage_steps=(3.0, 1.0),
     threshold=0.9,
     finished_location=1.5,
 )
+STAGES_OF_FOUR = dataclasses.replace(STAGES, stage_levels=(3, 1))
 STAGE_PER_LEVEL = dataclasses.replace(
-    STAGES, stage_levels=(1,) * 4, stage_probabilities=(0.25,) * 4, stage_steps=(1.0,) * 4
+    STAGES, stage_levels=(1,) * 3, stage_probabilities=(1 / 3,) * 3, stage_steps=(1.0,) * 3
 )
 # LapFlow's level k runs from T_k to the end. A level is chosen in turn; all that run are trained.
-LAPFLOW_WINDOWS = ((0.0, 1.0), (1 / 6, 1.0), (1 / 3, 1.0), (0.5, 1.0))
+LAPFLOW_WINDOWS = ((0.0, 1.0), (0.3, 1.0), (0.5, 1.0))
+LAPFLOW_WINDOWS_OF_FOUR = ((0.0, 1.0), (1 / 6, 1.0), (1 / 3, 1.0), (0.5, 1.0))
 
 FirstStageDesign = Literal["pyramid", "pyramid-200", "pyramid-even", "kl-f8"]
-# More width where the picture is largest than the pyramid of `first_stages` has
-WIDTHS: dict[str, Any] = {
-    "encoder_widths": (8, 12, 16, 24, 28, 48),
-    "decoder_widths": (16, 32, 48, 60, 68, 68),
-}
-# Changes of the pyramid of `first_stages`; the last two levels have 3 independent values in 4
+# Changes of the pyramid of `first_stages`: levels, and more width where the picture is largest. A
+# level from which the means over a grid are taken loses one value for each of the grid's cells.
 PYRAMIDS: dict[str, dict[str, Any]] = {
-    # 24 + 2x2x4 + 4x4x2 x 3/4 + 8x8x4 x 3/4 = 256
+    # 8 + 2x2x2 + (8x8 - 2x2)x4 = 256
     "pyramid": {
-        "levels": first_stages.level_configs(("global", 24), (32, 4), (16, 2), (8, 4)),
-        **WIDTHS,
+        "levels": first_stages.level_configs(("global", 8), (32, 2), (8, 4)),
+        "encoder_widths": (8, 12, 16, 24, 36, 56),
+        "decoder_widths": (16, 32, 48, 64, 72, 72),
     },
-    # 16 + 2x2x4 + 4x4x2 x 3/4 + 8x8x3 x 3/4 = 200
+    # 16 + 2x2x4 + (4x4 - 2x2)x2 + (8x8 - 4x4)x3 = 200
     "pyramid-200": {
         "levels": first_stages.level_configs(("global", 16), (32, 4), (16, 2), (8, 3)),
-        **WIDTHS,
+        "encoder_widths": (8, 12, 16, 24, 28, 48),
+        "decoder_widths": (16, 32, 48, 60, 68, 68),
     },
-    "pyramid-even": {},  # 32 + 2x2x8 + 4x4x4 x 3/4 + 8x8x2 x 3/4 = 208
+    "pyramid-even": {},  # 32 + 2x2x8 + (4x4 - 2x2)x4 + (8x8 - 4x4)x2 = 208
 }
 
 
@@ -80,6 +80,7 @@ class System:
         first_stage: One of PYRAMIDS, or "kl-f8".
         scale: kl-f8: one standard deviation for each channel, or for all values as published.
         predicts: What LDM's network predicts; None for the pyramid's network.
+        level_loss_weights: Of the flow's loss, coarse to fine.
         model: Changes of the pyramid's network.
         sample: Changes of the sampler.
     """
@@ -87,27 +88,39 @@ class System:
     first_stage: FirstStageDesign = "pyramid"
     scale: Literal["channel", "scalar"] = "channel"
     predicts: Literal["noise", "velocity"] | None = None
+    level_loss_weights: tuple[float, ...] = (1.0,)
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     sample: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-DFM = System(model={"level_times": STAGES, "time_embedding": "summed"}, sample={"sampler": "euler"})
-# Each start of a level is a stop of its own
-LAPFLOW = System(model={"windows": LAPFLOW_WINDOWS}, sample={"steps": EVALUATIONS - 3})
+EQUAL, EQUAL_OF_FOUR = (1.0,) * 3, (1.0,) * 4
+DFM: dict[str, Any] = {"level_times": STAGES, "time_embedding": "summed"}
 SYSTEMS: dict[str, System] = {
-    "pdm": System(),
-    "pdm, 200 independent values": System("pyramid-200"),
-    "pdm, half of the values in coarse levels": System("pyramid-even"),
+    "pdm": System(level_loss_weights=(1.0, 1.0, 4.0)),
+    "pdm, 200 independent values": System("pyramid-200", level_loss_weights=EQUAL_OF_FOUR),
+    "pdm, half of the values in coarse levels": System(
+        "pyramid-even", level_loss_weights=EQUAL_OF_FOUR
+    ),
     "ldm-f8": System("kl-f8", "scalar", "noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel": System("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
     "ldm-f8 by channel, our flow": System("kl-f8", predicts="velocity"),
-    "dfm": DFM,
-    "dfm, a stage for each level": System(
-        model={"level_times": STAGE_PER_LEVEL, "time_embedding": "summed"}
+    "dfm": System(level_loss_weights=EQUAL, model=DFM, sample={"sampler": "euler"}),
+    "dfm, 200 independent values": System(
+        "pyramid-200",
+        level_loss_weights=EQUAL_OF_FOUR,
+        model=DFM | {"level_times": STAGES_OF_FOUR},
+        sample={"sampler": "euler"},
     ),
-    "lapflow": LAPFLOW,
-    "dfm, 200 independent values": dataclasses.replace(DFM, first_stage="pyramid-200"),
-    "lapflow, 200 independent values": dataclasses.replace(LAPFLOW, first_stage="pyramid-200"),
+    "dfm, a stage for each level": System(
+        level_loss_weights=EQUAL, model=DFM | {"level_times": STAGE_PER_LEVEL}
+    ),
+    "lapflow": System(level_loss_weights=EQUAL, model={"windows": LAPFLOW_WINDOWS}),
+    "lapflow, 200 independent values": System(
+        "pyramid-200",
+        level_loss_weights=EQUAL_OF_FOUR,
+        model={"windows": LAPFLOW_WINDOWS_OF_FOUR},
+        sample={"steps": EVALUATIONS - 3},  # each start of a level is a stop of its own
+    ),
 }
 # The rivals of each ratio; the best of a group counts
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -141,7 +154,6 @@ def flow_config(system: System, seed: int) -> DiffusionConfig:
     default = params.load(ROOT / "params.yaml").diffusion
     assert default.model is not None
     rate = denoisers.LEARNING_RATE
-    ldm = system.predicts is not None
     return dataclasses.replace(
         default,
         model=dataclasses.replace(default.model, **(TRUNK | system.model)),
@@ -149,7 +161,7 @@ def flow_config(system: System, seed: int) -> DiffusionConfig:
         and LatentUNetConfig(name="celeba", base_width=LDM_WIDTH, predicts=system.predicts),
         timesteps="ldm" if system.predicts == "noise" else "logit_normal",
         time_shift=1.0,
-        level_loss_weights=(1.0,) if ldm else (1.0,) * 4,
+        level_loss_weights=system.level_loss_weights,
         training=denoisers.training_config(default.training, seed, rate, ENDLESS),
     )
 
