@@ -12,7 +12,6 @@ import torch
 from benchmarks.designs import crops as kept_crops
 from benchmarks.designs.crops import Crops
 from benchmarks.designs.first_stages import SIDE_PX
-from benchmarks.designs.jobs import Job
 from benchmarks.designs.system_designs import (
     JUDGE,
     SYSTEMS,
@@ -29,10 +28,12 @@ from benchmarks.designs.train_denoiser import (
     reconstruct,
 )
 from benchmarks.designs.train_first_stage import measured, train_autoencoder
+from benchmarks.designs.training_length import Length, lengths_of
 from benchmarks.networks import count_parameters
-from benchmarks.parts.training.in_memory import ENDLESS, ema_of, trained
+from benchmarks.parts.training.in_memory import ema_of, trained
+from pdm.config.fingerprint import fingerprint
+from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
-from pdm.config.training.loop import TrainingConfig
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet
 from pdm.evaluation.features.packaged import PackagedFeatures
@@ -61,10 +62,12 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     crops = kept_crops.load(Path(job["crops"]))[job["source"]]
     system, work = SYSTEMS[job["design"]], Path(job["work"])
-    lengths = _lengths(job)
-    name = f"{system.first_stage}-{job['source']}-{job['seed']}-{lengths[0]}"
+    lengths = lengths_of(job)
+    settings = first_stage_config(system, job["seed"])
+    where = f"{job['source']}-{job['seed']}-{lengths[0]}"
+    name = f"{system.first_stage}-{where}-{fingerprint(settings)[:8]}"
     folder = work / "first-stages" / name
-    first_stage = first_stage_of(system, job["seed"], lengths[0], crops, folder)
+    first_stage = first_stage_of(system, settings, lengths[0], crops, folder)
     config = flow_config(system, job["seed"])
     networks, images_seen = train_with_guide(config, first_stage, crops.train, lengths[1])
     count = len(crops.unseen)
@@ -96,42 +99,6 @@ def main() -> None:
     print(json.dumps(found))
 
 
-@dataclasses.dataclass(frozen=True)
-class Length:
-    """How long a network is trained: for processor seconds, or for a number of images."""
-
-    seconds: float | None
-    images: int
-
-    def __str__(self) -> str:
-        return f"{self.images}-images" if self.seconds is None else f"{self.seconds:g}s"
-
-    def of(self, config: TrainingConfig) -> TrainingConfig:
-        """The settings of a training of this length."""
-        return dataclasses.replace(config, total_images=self.images)
-
-    def first(self, share: float, batch_size: int) -> "Length":
-        """The first share of it, in whole steps."""
-        if self.seconds is None:
-            return Length(None, round(share * self.images / batch_size) * batch_size)
-        return Length(share * self.seconds, self.images)
-
-    def after(self, first: "Length") -> "Length":
-        """What is left after the first share; the number of images counts from the start."""
-        if self.seconds is None or first.seconds is None:
-            return self
-        return Length(self.seconds - first.seconds, self.images)
-
-
-def _lengths(job: Job) -> tuple[Length, Length]:
-    """Of the first stage, and of the flow."""
-    if job["train_images"] is None:
-        half = Length(job["seconds"] / 2, ENDLESS)
-        return half, half
-    first_stage, flow = job["train_images"]
-    return Length(None, first_stage), Length(None, flow)
-
-
 def train_with_guide(
     config: DiffusionConfig, first_stage: Autoencoder, pixels: Pixels, length: Length
 ) -> tuple[Networks, int]:
@@ -151,7 +118,7 @@ def train_with_guide(
 
 
 def first_stage_of(
-    system: System, seed: int, length: Length, crops: Crops, folder: Path
+    system: System, config: AutoencoderConfig, length: Length, crops: Crops, folder: Path
 ) -> Autoencoder:
     """Load the first stage, which systems share; train and keep it if there is none.
 
@@ -159,7 +126,6 @@ def first_stage_of(
     training: it is set afterwards.
     """
     if not folder.exists():
-        config = first_stage_config(system, seed)
         config = dataclasses.replace(config, training=length.of(config.training))
         model, _, images_seen = train_autoencoder(config, crops.train, length.seconds)
         model.save_pretrained(folder, images_seen=images_seen)
