@@ -114,7 +114,7 @@ def _check_listed(folder: Path) -> tuple[Findings, str]:
                 f"{path} is not in the manifest; it belongs to no version and is ignored"
             )
     (check_latents if is_latents else check_pictures)(folder, listed, intact, findings)
-    return findings, "latents" if is_latents else "pictures"
+    return findings, "latents" if is_latents else "images"
 
 
 def _check_listing(folder: Path, listed: manifest.Manifest, findings: Findings) -> None:
