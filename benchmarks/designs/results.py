@@ -57,14 +57,16 @@ def group_runs(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
 
 
 def provenance(runs: list[Run], command: str, script: str = "quality.py") -> str:
-    """Command, commits and machine that the runs of a page come from."""
-    machine = runs[-1]["machine"]
+    """Command, commits and machines that the runs of a page come from."""
     commits = ", ".join(sorted({run["machine"]["git"] for run in runs}))
+    made = [run["machine"] for run in runs]
+    machines = sorted({f"{one['processor']} ({one['cores']} cores)" for one in made})
+    versions = sorted({one["versions"]["torch"] for one in made})
     return (
         f"Made by `benchmarks/{script} {command}`, which says how; commits {commits}; one "
-        f"thread of {machine['processor']}, {machine['cores']} cores, "
-        f"torch {machine['versions']['torch']}. Crops of 64x64 px, whole pictures held out. "
-        "Seconds are of the processor. Mean ± standard deviation over the seeds."
+        f"thread of {' or '.join(machines)}, torch {' or '.join(versions)}. Crops "
+        "of 64x64 px, whole pictures held out. Seconds are of the processor. Mean ± standard "
+        "deviation over the seeds."
     )
 
 

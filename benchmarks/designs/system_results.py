@@ -89,6 +89,8 @@ def page(runs: list[Run]) -> str:
     """What was compared, and for each source a table with one row for each system."""
     lines = ["# Whole systems after the same time of training", ""]
     lines += [provenance(runs, "", "systems.py").replace("py `", "py`"), "", EXPLANATION, ""]
+    for line in _equal_images(runs):
+        lines += [line, ""]
     for source in sorted({run["source"] for run in runs}):
         own = [run for run in runs if run["source"] == source]
         own.sort(key=lambda run: list(SYSTEMS).index(run["design"]))
