@@ -85,12 +85,12 @@ def test_of_two_that_are_better_at_the_same_moment_the_best_becomes_the_champion
         folder: record for folder, record in records.items() if record.scores[RANDOM_SCORE] < 3.0
     }
     with ThreadPoolExecutor() as threads:
-        for done in [
-            threads.submit(promote, SlowClient(local()), record, folder)
+        begun = [
+            threads.submit(promote, SlowClient(local(), local()), record, folder)
             for folder, record in better.items()
-        ]:
-            done.result()
-    assert champion() == "3"
+        ]
+        decisions = [one.result() for one in begun]
+    assert champion() == "3", decisions
 
 
 def test_an_outage_leaves_the_decision_to_sync_which_takes_it_once(monkeypatch, caplog):
