@@ -117,7 +117,7 @@ def test_bad_input_and_broken_gates_are_not_tried_again(toy, script, code):
 def test_nothing_stale_ends_at_once_and_says_so(done, capsys):
     began = time.monotonic()
     state = pipeline.pipeline(return_state=True)
-    assert time.monotonic() - began < 30  # seconds; 2 on a quiet machine
+    assert time.monotonic() - began < 30  # seconds, also beside other work
     assert "everything is up to date" in capsys.readouterr().out
     assert query_server("read_task_runs", flow_run_filter=of(state)) == []
 
