@@ -46,6 +46,7 @@ class Results:
     scores: tuple[Score, ...]
     next_step: str
     contact_sheet: Path | None
+    plots: tuple[Path, ...]  # folders of images, other than that of the contact sheet
     pages: tuple[Path, ...]
 
 
@@ -54,13 +55,15 @@ def results() -> Results:
     stages = graph.stages()
     outputs = [Path(path) for stage in stages for path in stage.outputs]
     sheets = [sheet for path in outputs if (sheet := path / CONTACT_SHEET).is_file()]
+    folders = [path for path in outputs if path / CONTACT_SHEET not in sheets]
+    plots = tuple(path for path in folders if any(path.glob("*.png")))
     pages = tuple(path for path in outputs if path.suffix == ".html" and path.is_file())
     metrics = [path for stage in stages for path in stage.metrics if Path(path).is_file()]
     scores, next_step = _headline_scores() if metrics and graph.runs_pyramid_command() else ((), "")
     if not scores:
         numbers = [item for path in metrics for item in _flat(_json(Path(path))).items()]
         scores = tuple(Score(name, value) for name, value in numbers[:MAX_SCORES])
-    return Results(scores, next_step, sheets[0] if sheets else None, pages)
+    return Results(scores, next_step, sheets[0] if sheets else None, plots, pages)
 
 
 def _headline_scores() -> tuple[tuple[Score, ...], str]:
@@ -128,6 +131,8 @@ def _pointers(latest: Results) -> Iterator[tuple[str, str]]:
         yield "next", latest.next_step
     if latest.contact_sheet:
         yield "samples", str(latest.contact_sheet)
+    for folder in latest.plots:
+        yield "plots", str(folder)
     for page in latest.pages:
         yield "data report", f"python3 -m webbrowser -t {page.resolve().as_uri()}"
     if latest.next_step:
@@ -146,6 +151,7 @@ def markdown(latest: Results) -> str:
         parts.append(f"Next: {latest.next_step}. All scores: `pyramid scores`")
     if latest.contact_sheet:
         parts.append(f"Contact sheet: `{latest.contact_sheet}`")
+    parts += [f"Plots: `{folder}`" for folder in latest.plots]
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ from flows.errors import StageFailed
 from flows.stages import graph
 
 SECONDS_TO_STOP = 60.0  # a training that is stopped still writes its checkpoint
+ERROR = "error: "  # begins a stage's error; further lines of it are indented
 PROMOTION = "registry: "  # begins the line on what became of a stage's model
 SECONDS_TO_LINGER = 5.0  # for workers that a stage leaves behind
 
@@ -47,26 +48,37 @@ def reproduce(
 
     Args:
         stage: Its name in dvc.yaml. The stages before it must be up to date.
-        say: Called with a heading, then with each line of the stage's output as it arrives; not
-            called if the stage is fresh.
+        say: Called with a heading, then with each line of the stage's output as it arrives, except
+            the error that ends it; not called if the stage is fresh.
         environment: Additional environment variables.
 
     Raises:
-        StageFailed: With the stage's exit code and its last `error: ` line.
+        StageFailed: With the stage's exit code and its last error.
     """
     began = time.monotonic()
     if not graph.stale(stage):
         return Outcome(stage, "fresh", time.monotonic() - began, "")
     say(f"\n== {stage} ==")
     lines: list[str] = []
+    error: list[str] = []  # not said yet: if it ends the stage, the caller reports it
     with _dvc_repro(stage, environment or {}) as process:
         for line in process.stdout or ():
             line = line.rstrip("\n")
             lines.append(line)
-            if not _DVC_LINE.match(line):
+            if _DVC_LINE.match(line):
+                continue
+            if error and line.startswith(" "):
+                error.append(line)
+                continue
+            for each in error:
+                say(each)
+            error = [line] if line.startswith(ERROR) else []
+            if not error:
                 say(line)
     if process.returncode:
-        raise StageFailed(_error_message(stage, lines), _exit_code(lines))
+        raise StageFailed(_error_message(stage, error, lines), _exit_code(lines))
+    for each in error:
+        say(each)
     ran = any(line.startswith("Running stage '") for line in lines)
     state = "run" if ran else "restored"
     return Outcome(stage, state, time.monotonic() - began, *_summaries(stage, lines))
@@ -171,8 +183,11 @@ def _exit_code(lines: list[str]) -> int:
     return 128 - codes[-1] if codes[-1] < 0 else codes[-1]
 
 
-def _error_message(stage: str, lines: list[str]) -> str:
-    errors = [line for line in lines if line.lower().startswith("error: ")]
+def _error_message(stage: str, error: list[str], lines: list[str]) -> str:
+    """The error that ended the stage, else its last `error: ` line, else what DVC says."""
+    errors = [line for line in lines if line.lower().startswith(ERROR)]
     of_stage = [line for line in errors if not line.startswith("ERROR: failed to reproduce")]
-    text = (of_stage or errors or [f"exit code {_exit_code(lines)}"])[-1]
-    return f"stage '{stage}': {text.split(': ', 1)[-1] if of_stage else text}"
+    if error or of_stage:
+        text = "\n".join(error) or of_stage[-1]
+        return f"stage '{stage}': {text.split(': ', 1)[-1]}"
+    return f"stage '{stage}': {(errors or [f'exit code {_exit_code(lines)}'])[-1]}"

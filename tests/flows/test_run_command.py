@@ -103,6 +103,7 @@ def test_a_failing_stage_ends_the_run_with_its_line_and_exit_code(flows_run, scr
     done = flows_run(PREFECT_API_URL=server)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: stage 'first': a key is missing"
+    assert (done.stdout + done.stderr).count("a key is missing") == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert not Path("two").exists()
 

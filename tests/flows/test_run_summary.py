@@ -39,8 +39,8 @@ def project(toy):
     shutil.copy(ROOT / "dvc.yaml", toy)
     shutil.copy(ROOT / "params.yaml", toy)
     Path("metrics.json").write_text(json.dumps(METRICS))
-    for path in ("samples/contact-sheet.png", "reports/data.html"):
-        Path(path).parent.mkdir()
+    for path in ("samples/contact-sheet.png", "plots/evaluation/spectrum.png", "reports/data.html"):
+        Path(path).parent.mkdir(parents=True)
         Path(path).touch()
     return toy
 
@@ -66,6 +66,9 @@ def test_a_run_ends_with_one_screen(project, columns, monkeypatch, capsys):
     assert any(line.startswith("next") and "diffusion.training" in line for line in lines)
     for where in ("samples/contact-sheet.png", "reports/data.html", "pyramid scores", "mlflow ui"):
         assert any(where in line for line in lines)
+    assert [line.split() for line in lines if line.startswith("plots")] == [
+        ["plots", "plots/evaluation"]
+    ]
 
 
 def test_a_promotion_has_a_line_of_its_own(project, capsys):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -72,6 +73,25 @@ def test_a_failure_keeps_the_stages_exit_code_and_words(toy, script, end, exit_c
     with pytest.raises(StageFailed, match="stage 'first': no luck") as error:
         stage.reproduce("first", print)
     assert error.value.exit_code == exit_code
+
+
+def test_the_error_that_ends_a_stage_is_left_to_its_caller_with_all_its_lines(toy, script):
+    script("import sys; print('first: begins'); sys.exit('error: two values:\\n  a: 1\\n  b: 2')")
+    lines = []
+    with pytest.raises(StageFailed) as error:
+        stage.reproduce("first", lines.append)
+    assert lines == ["\n== first ==", "first: begins"]
+    assert str(error.value) == "stage 'first': two values:\n  a: 1\n  b: 2"
+
+
+@pytest.mark.parametrize("end", ["0", "2"])
+def test_an_error_that_does_not_end_a_stage_is_said_in_its_place(toy, script, end):
+    print_all = "print('error: one file', '  of two', 'the other is read', sep=chr(10))"
+    script(f"import sys; open('one.txt', 'w').write('1'); {print_all}; sys.exit({end})")
+    lines = []
+    with contextlib.suppress(StageFailed):
+        stage.reproduce("first", lines.append)
+    assert lines == ["\n== first ==", "error: one file", "  of two", "the other is read"]
 
 
 @pytest.mark.parametrize(
