@@ -7,8 +7,26 @@ from typing import Any
 from pdm.errors import BadInput
 
 
-def record_of(folder: Path) -> dict[str, Any]:
-    """Read a model folder's `config.json`; "kind" names the model's class.
+class ModelRecord(dict[str, Any]):
+    """The values of a `config.json`. One that is required and missing is bad input."""
+
+    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Any:
+        raise BadInput(
+            f"{self._folder}/config.json has no '{name}'; undo what was changed there, copy the "
+            "folder again, or train the model again"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._folder, dict(self))
+
+
+def record_of(folder: Path) -> ModelRecord:
+    """Read a model folder's `config.json`; "kind" names the model's class. Subscripting a name that
+    it lacks raises `BadInput`.
 
     Raises:
         BadInput: The file is missing or damaged.
@@ -27,4 +45,4 @@ def record_of(folder: Path) -> dict[str, Any]:
             f"{folder} is not a model folder that can be read ({error}); copy it again, or "
             "train it again"
         ) from error
-    return record
+    return ModelRecord(folder, record)

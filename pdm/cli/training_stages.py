@@ -41,6 +41,15 @@ def _track_training(
         tracked.log_model(model)
 
 
+def _end_tracking(stage: str, config: Any, folder: Path, data: Path, model: Path) -> None:
+    """End the tracked run of a finished training, if a kill came between the two ends."""
+    from pdm.tracking.records.open_run import is_open
+
+    if is_open(stage, folder):
+        with _track_training(stage, config, folder, data, model):
+            pass
+
+
 def _print_plan(
     form: str,
     plan: "Callable[[], TrainingPlan]",
@@ -81,6 +90,7 @@ def autoencoder(args: argparse.Namespace) -> None:
     folder = run_folder(config, shards=args.shards, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
     if export_instead_of_training("autoencoder", folder, **outputs):
+        _end_tracking("autoencoder", config, folder, args.shards, args.model)
         return
     with _track_training("autoencoder", config, folder, args.shards, args.model):
         train_autoencoder(
@@ -109,7 +119,9 @@ def diffusion(args: argparse.Namespace) -> None:
     folder = run_folder(flow, latents=args.latents, runs=args.runs)
     outputs = {"model": args.model, "curves": args.curves}
     exported = export_instead_of_training("diffusion", folder, **outputs)
-    if not exported:
+    if exported:
+        _end_tracking("diffusion", flow, folder, args.latents, args.model)
+    else:
         _train_flow(flow, folder, args)
     if config.distil is None:
         return
@@ -176,9 +188,11 @@ def _distil(config: "DiffusionConfig", flow_run: Path, args: argparse.Namespace)
 
     flow = flow_folder(flow_run, args.model)
     folder = run_folder(config, latents=args.latents, flow_run=flow_run, flow=flow)
+    tracked = "diffusion", config, folder, args.latents, args.model / FEW_STEPS
     if export(folder, args.model):
+        _end_tracking(*tracked)
         return
-    with _track_training("diffusion", config, folder, args.latents, args.model / FEW_STEPS):
+    with _track_training(*tracked):
         distil_flow(
             config,
             latents=args.latents,

@@ -118,9 +118,9 @@ def track(
 def _open(
     folder: Path, stage: str, config: Any, parent: str, data: Path | None, digest: str
 ) -> Record:
-    """Load the folder's record if its run was interrupted; otherwise make a new one."""
+    """Load the folder's record if its run is still open; otherwise make a new one."""
     record = Record.load(folder)
-    if record is not None and record.status != FINISHED:
+    if record is not None and record.is_open:
         record.status, record.ended, record.process = RUNNING, 0.0, os.getpid()
     else:
         dataset = facts.dataset(data, digest) if data and digest else {}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,9 +13,16 @@ import pytest
 from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 from tracked_servers import free_port, mlflow_server
 
+from pdm import cli, params
+from pdm.data.shards.manifest import Manifest
 from pdm.errors import Unavailable
+from pdm.events import EventLog
 from pdm.tracking.sync import sync
 from pdm.tracking.track import track
+from pdm.training.autoencoder import run_folder
+from pdm.training.checkpoints.finished import finish
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_closed_port_costs_seconds_and_sync_sends_the_lines_later(monkeypatch, caplog):
@@ -72,6 +80,44 @@ def test_a_run_whose_process_was_killed_is_closed_by_sync():
     record.write_text(json.dumps(values | {"status": "RUNNING", "process": gone.pid}))
     sync(Path("runs"))
     assert runs()["diffusion"].info.status == "KILLED"
+
+
+@pytest.fixture
+def finished_training():
+    """The folder of a run of `autoencoder` that has finished, and whose tracking has ended."""
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    Path("data/shards").mkdir(parents=True)
+    Manifest({"train": [], "val": []}, {}).save(Path("data/shards"))
+    config = params.load(Path("params.yaml")).autoencoder
+    run = run_folder(config, shards=Path("data/shards"), runs=Path("runs/autoencoder"))
+    (run / "model").mkdir(parents=True)
+    (run / "model/config.json").write_text("{}")
+    EventLog(run / "events.jsonl").metrics({"loss": 0.5}, 10)
+    finish(run, config.training)
+    with track("autoencoder", config, events=run / "events.jsonl"):
+        pass
+    return run
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
+def test_a_training_that_was_killed_after_its_end_is_closed_by_the_stages_next_run(
+    finished_training, status
+):
+    run_id = runs()["autoencoder"].info.run_id
+    client().update_run(run_id, status="RUNNING")
+    record = finished_training / "tracking.json"
+    values = json.loads(record.read_text())
+    values["sent"]["status"] = "RUNNING"
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    record.write_text(json.dumps(values | {"status": status, "process": gone.pid}))
+    for _ in range(2):
+        assert cli.main(["autoencoder"]) == 0
+    ended = runs()
+    assert ended["autoencoder"].info.run_id == run_id
+    assert {name: run.info.status for name, run in ended.items()} == dict.fromkeys(
+        ended, "FINISHED"
+    )
 
 
 @pytest.mark.slow

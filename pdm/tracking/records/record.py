@@ -99,6 +99,11 @@ class Record:
         self.nonfinite = sorted({*self.nonfinite, *names})
 
     @property
+    def is_open(self) -> bool:
+        """Whether the work did not finish, or MLflow was not told that it did."""
+        return self.status != FINISHED or self.sent.status == RUNNING
+
+    @property
     def awaits_promotion(self) -> bool:
         """Whether the decision on promotion is still open."""
         return bool(self.candidate) and self.status == FINISHED and not self.sent.promotion
