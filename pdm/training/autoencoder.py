@@ -11,32 +11,29 @@ from pdm.data.bucket_order import describe_order
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import has_buckets
 from pdm.data.shards.images import ImageShards
-from pdm.events import EventLog
-from pdm.files import atomic_file
 from pdm.machine.device import log_device
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.registry import build_autoencoder
 from pdm.training.autoencoder_folder import write_model
+from pdm.training.autoencoder_scores import CheckpointScorer, measure_model
 from pdm.training.checkpoints import earlier_runs, finished
-from pdm.training.checkpoints.disk_space import check_disk_space
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.checkpoints.run_folder import RunFolder, open_run
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, check_source, initialise
 from pdm.training.loop.compilation import prepare_blocks
-from pdm.training.loop.precision import autocast
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.loop.updates.optimizer import DiscriminatorTraining
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch
 from pdm.training.monitoring.cost.utilisation import flops_per_image
-from pdm.training.monitoring.held_out import Reconstructions, reconstruct_held_out
 from pdm.training.objectives.adversarial import AdversarialLoss
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.picture_dataset import PictureDataset
+from pdm.training.source_checkpoint import SourceCheckpoint
 
 logger = logging.getLogger(__name__)
 
@@ -129,26 +126,12 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
         log_device(workers.device, training.precision, num_workers=workers.count)
     images, held_out = (ImageShards(settings.shards, split) for split in ("train", "val"))
     model, origin = _initial_model(settings, workers)
-    size = (config.image_height_px, config.image_width_px)
-    newest: dict[int, Reconstructions] = {}  # of the last checkpoint, by images seen
-
-    def score(state: TrainState, events: EventLog | None) -> float:
-        with autocast(training, workers.device):
-            found = reconstruct_held_out(ema_model(state), held_out, size, workers)
-        newest.clear()
-        newest[state.images_seen] = found
-        if events is not None:
-            _record_reconstructions(settings.run, found, state.images_seen, events)
-        return -found.psnr
-
+    score = CheckpointScorer(config, held_out, settings.run, workers)
     losses = build_losses(model, config, workers.device)
     share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, autoencoder_batch(config, model, share))
     state = TrainState(model, training, discriminator_training(losses))
-    checkpoints = checkpoints_of(settings.run, training)
-    restore_newest(state, checkpoints, workers)
-    check_disk_space(state, checkpoints, training, workers)
-    run = RunFolder(settings.run, "autoencoder", training, workers, state.images_seen, score)
+    run = open_run(settings.run, "autoencoder", state, training, workers, score)
     prepare_blocks(model, training, workers.device)
     network = workers.wrap(losses, training)
     pictures = PictureDataset(images, config, model)
@@ -156,19 +139,7 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
         names = [bucket.name for bucket in images.buckets]
         logger.info("autoencoder: %s", describe_order(pictures.order, names))
     train(state, network, pictures, training, run, workers, flops_per_image=flops)
-    metrics = write_model(
-        config,
-        ema_model(state),
-        shards=settings.shards,
-        run=settings.run,
-        folder=settings.model,
-        images_seen=state.images_seen,
-        origin=origin,
-        workers=workers,
-        reconstructed=newest.get(state.images_seen),
-    )
-    if run.events is not None:
-        run.events.metrics(metrics, state.images_seen)
+    _write_trained(settings, state, origin, workers, run, score)
 
 
 def _initial_model(settings: Settings, workers: Workers) -> tuple[Autoencoder, Origin]:
@@ -189,15 +160,35 @@ def _initial_model(settings: Settings, workers: Workers) -> tuple[Autoencoder, O
     return model, origin
 
 
-def _record_reconstructions(
-    run: Path, found: Reconstructions, images_seen: int, events: EventLog
+def _write_trained(
+    settings: Settings,
+    state: TrainState,
+    origin: Origin,
+    workers: Workers,
+    run: RunFolder,
+    score: CheckpointScorer,
 ) -> None:
-    """Log a checkpoint's score, and write its sheet to the run's folder."""
-    path = run / "pictures" / f"reconstructions-{images_seen:09}.png"
-    with atomic_file(path) as temporary:
-        found.sheet.save(temporary, format="PNG")
-    events.picture("reconstructions", path, images_seen)
-    events.metrics({"val_psnr": found.psnr}, images_seen)
+    """Measure the trained model, on all workers, and write its folder."""
+    config, seen, ema = settings.config, state.images_seen, ema_model(state)
+    measured = measure_model(
+        config,
+        ema,
+        settings.shards,
+        images_seen=seen,
+        workers=workers,
+        reconstructed=score.newest(seen),
+    )
+    if run.events is None:
+        return
+    write_model(
+        config,
+        ema,
+        shards=settings.shards,
+        checkpoint=SourceCheckpoint(run=settings.run, images_seen=seen, origin=origin),
+        measured=measured,
+        folder=settings.model,
+    )
+    run.events.metrics(measured.metrics(), seen)
 
 
 def build_losses(

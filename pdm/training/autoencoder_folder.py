@@ -1,8 +1,5 @@
-"""Measures a trained autoencoder and writes its model folder."""
+"""Writes the folder of a trained autoencoder: the EMA of a checkpoint."""
 
-import logging
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +9,14 @@ from pdm.config.buckets import training_size
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, filled_buckets, has_buckets
-from pdm.data.shards.images import ImageShards
-from pdm.errors import QualityGate
-from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.models.base_autoencoder import Autoencoder
+from pdm.training.autoencoder_scores import Measurements
 from pdm.training.checkpoints import snapshots
-from pdm.training.distributed.workers import Workers
-from pdm.training.init_from import Origin
-from pdm.training.latent_space.measure import measure_latents
-from pdm.training.loop.precision import autocast
 from pdm.training.monitoring.cost.flops import flops_of
 from pdm.training.monitoring.cost.utilisation import copy_to_meta
-from pdm.training.monitoring.held_out import Reconstructions, psnr_by_prefix
 from pdm.training.monitoring.model_card import autoencoder_card
 from pdm.training.objectives.perceptual import network_name
-
-logger = logging.getLogger(__name__)
+from pdm.training.source_checkpoint import SourceCheckpoint
 
 
 def write_model(
@@ -35,120 +24,44 @@ def write_model(
     model: Autoencoder,
     *,
     shards: Path,
-    run: Path,
+    checkpoint: SourceCheckpoint,
+    measured: Measurements,
     folder: Path,
-    images_seen: int,
-    origin: Origin,
-    workers: Workers,
-    reconstructed: Reconstructions | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> dict[str, float]:
-    """Measure the EMA of a checkpoint, and write a model folder. Every worker must call this.
+) -> None:
+    """Write a model folder: the EMA of a checkpoint, with its card and scores.
 
     Args:
         config: Config of the run.
-        model: The EMA of the checkpoint; it gets the statistics of its latents here.
+        model: The EMA of the checkpoint, as `measure_model` left it.
         shards: Shards that the run trains on.
-        run: Folder of the run, with the checkpoint.
+        checkpoint: Where the model is from.
+        measured: Scores of the model.
         folder: Folder to write, atomically.
-        images_seen: Images seen by the checkpoint.
-        origin: What the run started from.
-        workers: Share the measurements; the first writes the folder.
-        reconstructed: Scores of this very checkpoint, if it was scored just now.
-        facts: Further entries of `config.json`.
-
-    Raises:
-        Unavailable: The device has too little memory.
-        QualityGate: Scores or latents are not finite.
-
-    Returns:
-        "val_psnr_levels_2": PSNR of held-out pictures in dB, decoded from two levels; likewise for
-        one, three, ... "redundancy_level_1": share of the variance of the second level that the
-        coarser one explains; likewise for the others but the first.
     """
-    size = (config.image_height_px, config.image_width_px)
-    with explain_out_of_memory(
-        workers.device,
-        f"to measure the model on an image of {size[1]}x{size[0]}",
-        "run the same command again on a device with more memory: the training is complete",
-    ):
-        scores = _scores(config, model, shards, workers, reconstructed)
-        redundancy = _set_statistics(model, shards, size, workers)
-    if not all(map(math.isfinite, [*scores, *redundancy])):
-        raise QualityGate(
-            f"autoencoder: its reconstructions after {images_seen:,} images are not finite: the "
-            "training has diverged; lower learning_rate, or train in float32"
-        )
-    _log_results(scores, redundancy)
-    if workers.is_first:
-        card = autoencoder_card(
-            model,
-            config,
-            shards,
-            psnr_by_levels=scores,
-            redundancy_by_level=redundancy,
+    run, images_seen, origin = checkpoint.run, checkpoint.images_seen, checkpoint.origin
+    card = autoencoder_card(
+        model,
+        config,
+        shards,
+        psnr_by_levels=measured.psnr_by_levels,
+        redundancy_by_level=measured.redundancy_by_level,
+        images_seen=images_seen,
+        init_from=origin.facts.get("init_from"),
+    )
+    with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
+        model.save_pretrained(
+            folder,
+            card=card,
+            beside=[origin.pictures, ema_folder],
+            **_facts_of_data(shards, (config.image_height_px, config.image_width_px)),
             images_seen=images_seen,
-            init_from=origin.facts.get("init_from"),
+            **origin.facts,
+            **_facts_of_model(model, config),
+            val_psnr_by_levels=measured.psnr_by_levels,
+            redundancy_by_level=measured.redundancy_by_level,
+            **_judge(config),
+            **checkpoint.facts,
         )
-        with snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder:
-            model.save_pretrained(
-                folder,
-                card=card,
-                beside=[origin.pictures, ema_folder],
-                **_facts_of_data(shards, size),
-                images_seen=images_seen,
-                **origin.facts,
-                **_facts_of_model(model, config),
-                val_psnr_by_levels=scores,
-                redundancy_by_level=redundancy,
-                **_judge(config),
-                **(facts or {}),
-            )
-    return _metrics(scores, redundancy)
-
-
-def _scores(
-    config: AutoencoderConfig,
-    model: Autoencoder,
-    shards: Path,
-    workers: Workers,
-    reconstructed: Reconstructions | None,
-) -> list[float]:
-    """PSNR of held-out pictures in dB by prefix, in the precision of the training, as for all
-    checkpoints."""
-    size = (config.image_height_px, config.image_width_px)
-    known = reconstructed.by_levels if reconstructed else {}
-    with autocast(config.training, workers.device):
-        return psnr_by_prefix(model, ImageShards(shards, "val"), size, workers, known)
-
-
-def _set_statistics(
-    model: Autoencoder, shards: Path, size: tuple[int, int], workers: Workers
-) -> list[float]:
-    """Set the statistics of the latents, and give the redundancy of each level."""
-    pictures, held_out = (ImageShards(shards, split) for split in ("train", "val"))
-    return measure_latents(model, pictures, held_out, size, workers)
-
-
-def _log_results(psnr_by_levels: list[float], redundancy_by_level: list[float]) -> None:
-    """PSNR comes last, since a run's table shows the last line of each stage."""
-    logger.info(
-        "autoencoder: share of each level that the coarser ones predict: %s",
-        ", ".join(f"{share:.2f}" for share in redundancy_by_level[1:]) or "one level only",
-    )
-    *partial, whole = (f"{score:.1f}" for score in psnr_by_levels)
-    logger.info(
-        "autoencoder: PSNR of held-out images %s dB%s",
-        whole,
-        f"; from fewer levels {', '.join(partial)} dB" if partial else "",
-    )
-
-
-def _metrics(psnr_by_levels: list[float], redundancy_by_level: list[float]) -> dict[str, float]:
-    """Name the scores for the run's log; the coarsest level has no redundancy."""
-    psnr = {f"val_psnr_levels_{count}": score for count, score in enumerate(psnr_by_levels, 1)}
-    shares = {f"redundancy_level_{k}": share for k, share in enumerate(redundancy_by_level) if k}
-    return psnr | shares
 
 
 def _facts_of_data(shards: Path, size: tuple[int, int]) -> dict[str, Any]:

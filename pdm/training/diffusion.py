@@ -19,9 +19,8 @@ from pdm.tasks.find import build_task, check_task
 from pdm.tasks.text import Text, TextFiles, prepare_text
 from pdm.training import lora
 from pdm.training.checkpoints import earlier_runs, finished
-from pdm.training.checkpoints.disk_space import check_disk_space
 from pdm.training.checkpoints.plan import TrainingPlan, plan_training
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.checkpoints.run_folder import open_run
 from pdm.training.checkpoints.run_record import RunRecord
 from pdm.training.diffusion_folder import build_for_latents, write_model
 from pdm.training.diffusion_scores import scoring_of_checkpoints
@@ -41,6 +40,7 @@ from pdm.training.monitoring.samples.scores import (
     check_split_sizes,
 )
 from pdm.training.objectives.losses import FlowLosses
+from pdm.training.source_checkpoint import SourceCheckpoint
 
 logger = logging.getLogger(__name__)
 
@@ -175,10 +175,7 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
     share = training.micro_batch_size(workers.count)
     flops = flops_per_image(losses, _example_batch(config, model, latents, share))
     state = TrainState(model, training)
-    checkpoints = checkpoints_of(settings.run, training)
-    restore_newest(state, checkpoints, workers)
-    check_disk_space(state, checkpoints, training, workers)
-    run = RunFolder(settings.run, "diffusion", training, workers, state.images_seen, score)
+    run = open_run(settings.run, "diffusion", state, training, workers, score)
     if isinstance(task, Text) and not state.images_seen:
         run.score_checkpoint(state, run.events)  # the sheet to compare all later ones with
     prepare_blocks(model, training, workers.device)
@@ -193,10 +190,10 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
             config,
             cast(Denoiser, state.ema),
             latents=settings.latents,
-            run=settings.run,
+            checkpoint=SourceCheckpoint(
+                run=settings.run, images_seen=state.images_seen, origin=origin
+            ),
             folder=settings.model,
-            images_seen=state.images_seen,
-            origin=origin,
         )
 
 

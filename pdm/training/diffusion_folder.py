@@ -1,7 +1,6 @@
 """Builds the denoising network for latents, and writes its folder: the EMA of a checkpoint."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from pdm.tasks.find import build_task
 from pdm.text.word_pieces import FILE_NAME as VOCABULARY
 from pdm.training import lora
 from pdm.training.checkpoints import snapshots
-from pdm.training.init_from import Origin
 from pdm.training.monitoring.cost.example_batches import diffusion_batch
 from pdm.training.monitoring.cost.flops import flops_of
 from pdm.training.monitoring.cost.utilisation import copy_to_meta
+from pdm.training.source_checkpoint import SourceCheckpoint
 
 
 def build_for_latents(config: DiffusionConfig, latents: LatentShards) -> Denoiser:
@@ -35,11 +34,8 @@ def write_model(
     model: Denoiser,
     *,
     latents: Path,
-    run: Path,
+    checkpoint: SourceCheckpoint,
     folder: Path,
-    images_seen: int,
-    origin: Origin,
-    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model folder: the EMA of a checkpoint.
 
@@ -47,18 +43,12 @@ def write_model(
         config: Config of the run.
         model: The EMA of the checkpoint; adapters of LoRA are merged.
         latents: Latents that the run trains on.
-        run: Folder of the run, with the checkpoint.
+        checkpoint: Where the model is from.
         folder: Folder to write, atomically.
-        images_seen: Images seen by the checkpoint.
-        origin: What the run started from.
-        facts: Further entries of `config.json`.
     """
+    run, images_seen, origin = checkpoint.run, checkpoint.images_seen, checkpoint.origin
     shards = LatentShards(latents, "train")
-    known = shards.manifest.facts
-    sizes = model.condition_sizes
-    names = shards.classes if sizes is not None and sizes.num_classes else ()
-    task = {} if config.task is None else {FACT: task_record(config.task)}
-    task |= build_task(config.effective_task, known).facts()
+    task = _facts_of_task(config, model, shards)
     with (
         snapshots.for_model(run, config.training.ema_lengths, images_seen) as ema_folder,
         lora.adapter_folder(model, config.lora, run) as adapters,
@@ -70,21 +60,39 @@ def write_model(
         model.save_pretrained(
             folder,
             beside=[origin.pictures, ema_folder, adapters, run / VOCABULARY],
-            level_shapes=shards.level_shapes,
-            image_height_px=known["image_height_px"],
-            image_width_px=known["image_width_px"],
-            latents_sha256=manifest.digest(latents),
-            shards_sha256=known["shards_sha256"],
-            autoencoder_sha256=known["autoencoder_sha256"],
+            **_facts_of_data(shards, manifest.digest(latents)),
             images_seen=images_seen,
             **origin.facts,
-            **({classes.FACT: names} if names else {}),
-            **buckets.facts_of_model(shards.manifest),
             **task,
             parameters=sum(weight.numel() for weight in model.parameters()),
             forward_flops=_forward_flops(model, config, shards.level_shapes),
-            **(facts or {}),
+            **checkpoint.facts,
         )
+
+
+def _facts_of_data(shards: LatentShards, latents_sha256: str) -> dict[str, Any]:
+    """What `config.json` says about the latents of the training, and the images behind them."""
+    known = shards.manifest.facts
+    taken = ("image_height_px", "image_width_px", "shards_sha256", "autoencoder_sha256")
+    return {
+        "level_shapes": shards.level_shapes,
+        "latents_sha256": latents_sha256,
+        **{name: known[name] for name in taken},
+        **buckets.facts_of_model(shards.manifest),
+    }
+
+
+def _facts_of_task(
+    config: DiffusionConfig, model: Denoiser, shards: LatentShards
+) -> dict[str, Any]:
+    """What `config.json` says about the task: its settings, and the names of its classes."""
+    facts: dict[str, Any] = {}
+    if config.task is not None:
+        facts[FACT] = task_record(config.task)
+    sizes = model.condition_sizes
+    if sizes is not None and sizes.num_classes and shards.classes:
+        facts[classes.FACT] = shards.classes
+    return facts | build_task(config.effective_task, shards.manifest.facts).facts()
 
 
 def _forward_flops(

@@ -22,16 +22,18 @@ from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.machine.device import choose_device
 from pdm.registry import build_autoencoder, load_autoencoder, load_denoiser
-from pdm.training import autoencoder, autoencoder_folder, diffusion, lora
+from pdm.training import autoencoder, autoencoder_folder, diffusion, diffusion_folder, lora
+from pdm.training.autoencoder_scores import measure_model
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import Checkpoints, list_checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS, checkpoints_of
 from pdm.training.checkpoints.run_settings import settings_of
 from pdm.training.checkpoints.sharded_files import load_whole
-from pdm.training.diffusion_folder import build_for_latents, write_model
+from pdm.training.diffusion_folder import build_for_latents
 from pdm.training.distributed.workers import Workers
 from pdm.training.init_from import Origin, initialise
 from pdm.training.loop.state import check_checkpoint
+from pdm.training.source_checkpoint import SourceCheckpoint
 
 SCORES = {"autoencoder": "val_psnr", "diffusion": "val_loss"}  # the metric that ranks checkpoints
 
@@ -52,6 +54,12 @@ class ChosenCheckpoint:
     path: Path
     images_seen: int
     facts: dict[str, Any]
+
+    def source(self, run: Path, origin: Origin) -> SourceCheckpoint:
+        """Return it as what a model folder is written from."""
+        return SourceCheckpoint(
+            run=run, images_seen=self.images_seen, origin=origin, facts=self.facts
+        )
 
     def describe(self, model: Path) -> str:
         """Say what was exported."""
@@ -101,16 +109,17 @@ def export_autoencoder(
         return chosen.describe(model)
     network = _load_ema(build_autoencoder(config), chosen.path)
     origin = _find_origin(network, config, "autoencoder", shards, run)
+    workers = Workers(next(network.parameters()).device)
+    measured = measure_model(
+        config, network, shards, images_seen=chosen.images_seen, workers=workers
+    )
     autoencoder_folder.write_model(
         config,
         network,
         shards=shards,
-        run=run,
+        checkpoint=chosen.source(run, origin),
+        measured=measured,
         folder=model,
-        images_seen=chosen.images_seen,
-        origin=origin,
-        workers=Workers(next(network.parameters()).device),
-        facts=chosen.facts,
     )
     return chosen.describe(model)
 
@@ -139,15 +148,12 @@ def export_diffusion(
     network = build_for_latents(config, LatentShards(latents, "train"))
     origin = _find_origin(network, config, "diffusion", latents, run)
     network = _load_ema(lora.attach(network, config.lora), chosen.path)
-    write_model(
+    diffusion_folder.write_model(
         config,
         network,
         latents=latents,
-        run=run,
+        checkpoint=chosen.source(run, origin),
         folder=model,
-        images_seen=chosen.images_seen,
-        origin=origin,
-        facts=chosen.facts,
     )
     return chosen.describe(model)
 

@@ -19,6 +19,7 @@ from pdm.config.training.loop import TrainingConfig
 from pdm.errors import BadInput, QualityGate, Unavailable
 from pdm.events import EventLog
 from pdm.progress import Progress
+from pdm.training.checkpoints.disk_space import check_disk_space
 from pdm.training.checkpoints.folder import Checkpoints, is_scored
 from pdm.training.checkpoints.snapshots import CHECKPOINTS, Marks
 from pdm.training.distributed.workers import Workers
@@ -29,6 +30,10 @@ STOP = "stop"
 EMA_SNAPSHOTS = f"{CHECKPOINTS}/{ema.FOLDER}"  # see pdm.training.checkpoints.snapshots
 LOG = "training.log"
 DAMAGED = -1  # in place of the images seen by the newest checkpoint
+
+# Called on every worker after each checkpoint, with the state and, on worker 0, the event log.
+# Returns the state's score; smaller is better.
+ScoreCheckpoint = Callable[[TrainState, EventLog | None], float]
 
 
 def checkpoints_of(folder: Path, config: TrainingConfig) -> Checkpoints:
@@ -70,8 +75,7 @@ class RunFolder:
         config: Settings of the training.
         workers: The group of workers.
         images_seen: Progress at which the run starts.
-        score_checkpoint: Called on every worker after each checkpoint, with the state and, on
-            worker 0, the event log. Returns the state's score; smaller is better.
+        score_checkpoint: Scores the state after each checkpoint.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class RunFolder:
         config: TrainingConfig,
         workers: Workers,
         images_seen: int,
-        score_checkpoint: Callable[[TrainState, EventLog | None], float],
+        score_checkpoint: ScoreCheckpoint,
     ) -> None:
         self.folder, self.workers, self.score_checkpoint = folder, workers, score_checkpoint
         self.checkpoints, self.config = checkpoints_of(folder, config), config
@@ -135,3 +139,25 @@ class RunFolder:
     def stop_requested(self) -> bool:
         """Whether the file `stop` exists."""
         return (self.folder / STOP).exists()
+
+
+def open_run(
+    folder: Path,
+    name: str,
+    state: TrainState,
+    config: TrainingConfig,
+    workers: Workers,
+    score_checkpoint: ScoreCheckpoint,
+) -> RunFolder:
+    """Open a run where it was left: `state` gets its newest checkpoint, if there is one.
+
+    Every worker must call this. For the arguments see `RunFolder`.
+
+    Raises:
+        BadInput, QualityGate: As for `restore_newest`.
+        Unavailable: The disk has too little room for the checkpoints to come.
+    """
+    checkpoints = checkpoints_of(folder, config)
+    restore_newest(state, checkpoints, workers)
+    check_disk_space(state, checkpoints, config, workers)
+    return RunFolder(folder, name, config, workers, state.images_seen, score_checkpoint)

@@ -19,8 +19,7 @@ from pdm.registry import load_denoiser
 from pdm.tasks.find import build_task
 from pdm.tasks.text import TextFiles
 from pdm.training import diffusion
-from pdm.training.checkpoints.disk_space import check_disk_space
-from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
+from pdm.training.checkpoints.run_folder import open_run
 from pdm.training.distillation.model_folder import write_model
 from pdm.training.distillation.student import build_losses
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
@@ -114,10 +113,7 @@ def train_on_worker(settings: Settings, workers: Workers) -> None:
         return loss
 
     state = TrainState(losses.model, training)
-    checkpoints = checkpoints_of(settings.run, training)
-    restore_newest(state, checkpoints, workers)
-    check_disk_space(state, checkpoints, training, workers)
-    run = RunFolder(settings.run, NAME, training, workers, state.images_seen, score)
+    run = open_run(settings.run, NAME, state, training, workers, score)
     prepare_blocks(losses.model, training, workers.device)
     network = workers.wrap(losses, training)
     train(state, network, starts("trajectories"), training, run, workers)
