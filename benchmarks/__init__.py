@@ -7,10 +7,10 @@
     photograph_crops                               crops of them, as a source for the pipeline
     task_pictures                                  draws the pictures of docs/tasks.md
 
-The other modules beside this one are shared.
+What they share is in shared/.
 
 Import this package before numpy and others: it limits every library to one thread, ours and the
-peers' alike. `benchmarks.threads.num_threads` says how many a part takes that uses all cores.
+peers' alike. `benchmarks.shared.threads` says how many a part takes that uses all cores.
 """
 
 import os

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/autoencoder.py --json
 
-`benchmarks.command` describes the other options.
+`benchmarks.shared.command` describes the other options.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.command import run
+from benchmarks.shared.command import run
 
 PARTS = ("decoding", "tiles", "full_size", "kept_quality")
 

@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/diffusion.py --json
 
-`benchmarks.command` describes the other options. It needs torch, and diffusers for the peers.
+`benchmarks.shared.command` describes the other options. It needs torch, and diffusers for the
+peers.
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.command import run
+from benchmarks.shared.command import run
 
 PARTS = ("evaluations", "flops", "denoising", "kept_distances", "few_steps")
 

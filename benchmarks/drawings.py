@@ -28,10 +28,11 @@ from sklearn.linear_model import LogisticRegression
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.common import ROOT, machine
-from benchmarks.markdown import table_lines
 from benchmarks.parts.curation.other_views import other_view
 from benchmarks.picture_packages import Picture, pictures
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.machine import machine
+from benchmarks.shared.markdown import table_lines
 from pdm import params
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop

@@ -23,9 +23,10 @@ from PIL import Image
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.common import ROOT, machine
-from benchmarks.markdown import table_lines
 from benchmarks.picture_packages import pictures
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.machine import machine
+from benchmarks.shared.markdown import table_lines
 from pdm import params
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import finished_crop

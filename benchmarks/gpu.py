@@ -31,10 +31,10 @@ if __package__ in (None, ""):  # run as a script
 
 import torch
 
-from benchmarks.common import commit
 from benchmarks.parts.gpu import basics, ddp, drawing, peers, training
 from benchmarks.parts.gpu.rows import Row, as_json, failure, left_out, table
 from benchmarks.parts.gpu.sizes import Size, size_of
+from benchmarks.shared.checkout import commit
 
 Part = Callable[[Size, torch.device], Iterator[Row]]
 

@@ -28,10 +28,11 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.common import ROOT, machine
 from benchmarks.designs import crops, denoiser_results, denoisers, first_stage_results, first_stages
 from benchmarks.designs.jobs import Job, run_jobs
 from benchmarks.designs.results import Results, Run
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.machine import machine
 
 TABLES: dict[str, Callable[[list[Run]], str]] = {
     "autoencoder": first_stage_results.page,

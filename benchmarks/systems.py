@@ -32,13 +32,15 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.common import ROOT, as_json, machine, table
 from benchmarks.designs import crops, system_results
 from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.jobs import Job, run_job
 from benchmarks.designs.results import Results, Run
 from benchmarks.designs.system_designs import JUDGE, SYSTEMS, TEACHER
 from benchmarks.picture_packages import fetch, pictures
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.machine import machine
+from benchmarks.shared.ratios import as_json, table
 from pdm.models.features.variants import is_installed
 
 PHOTOGRAPH_PX = 512  # shorter side of a photograph that crops are cut from, if it was larger

@@ -1,7 +1,7 @@
 """The page of the comparison of diffusion models, and the ratios that its goals refer to."""
 
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
-from benchmarks.markdown import table_lines
+from benchmarks.shared.markdown import table_lines
 
 SCORE = "frechet_random_conv"
 OURS = "pdm"

@@ -10,8 +10,8 @@ over 5 % fewer parameters.
 import dataclasses
 from typing import Any, Literal
 
-from benchmarks.common import ROOT
 from benchmarks.parts.training.in_memory import ENDLESS
+from benchmarks.shared.checkout import ROOT
 from pdm import params
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.stages.diffusion import DiffusionConfig

@@ -3,7 +3,7 @@
 import statistics
 
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
-from benchmarks.markdown import table_lines
+from benchmarks.shared.markdown import table_lines
 
 LEVEL_NAMES = ("1x1", "to 2x2", "to 4x4", "all")  # of the pyramid of a 64x64 picture
 

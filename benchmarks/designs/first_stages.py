@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.networks import to_channels_last
+from benchmarks.shared.networks import to_channels_last
 from pdm.baselines.first_stage import KLFirstStage
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.config.networks.first_stage import FirstStageConfig, FirstStageName

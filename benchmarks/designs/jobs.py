@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmarks.common import ROOT
 from benchmarks.designs.results import Run
+from benchmarks.shared.checkout import ROOT
 
 Job = dict[str, Any]
 

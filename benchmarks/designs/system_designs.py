@@ -20,10 +20,10 @@ each level: ratios are to the best of them.
 import dataclasses
 from typing import Any, Literal
 
-from benchmarks.common import ROOT
 from benchmarks.designs import denoisers, first_stages
 from benchmarks.designs.denoisers import EVALUATIONS, LDM_WIDTH
 from benchmarks.parts.training.in_memory import ENDLESS
+from benchmarks.shared.checkout import ROOT
 from pdm import params
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.networks.level_times import LevelTimesConfig

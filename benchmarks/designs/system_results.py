@@ -2,10 +2,10 @@
 
 import statistics
 
-from benchmarks.common import Ratio
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
 from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, SYSTEMS, TEACHER
-from benchmarks.markdown import table_lines
+from benchmarks.shared.markdown import table_lines
+from benchmarks.shared.ratios import Ratio
 
 NETWORK = JUDGE.replace("-", "_")
 SCORE = f"kernel_{NETWORK}"

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.common import ROOT
 from benchmarks.designs import crops as kept_crops
 from benchmarks.designs.crops import Crops
 from benchmarks.designs.denoisers import DESIGNS, config_of, sampling_of
 from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.wavelets import Wavelets
-from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.training.in_memory import LatentsInMemory, ema_of, trained
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.networks import count_parameters, to_channels_last
 from pdm import params
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.sample import SampleConfig

@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks.designs import crops
 from benchmarks.designs.crops import Crops
 from benchmarks.designs.first_stages import SIDE_PX, build, config_of
-from benchmarks.networks import count_parameters
 from benchmarks.parts.training import in_memory
 from benchmarks.parts.training.in_memory import ENDLESS, Clock, CropsInMemory
+from benchmarks.shared.networks import count_parameters
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.data.image_tensors import to_images
 from pdm.data.pixels import Pixels

@@ -29,8 +29,8 @@ from benchmarks.designs.train_denoiser import (
 )
 from benchmarks.designs.train_first_stage import measured, train_autoencoder
 from benchmarks.designs.training_length import Length, lengths_of
-from benchmarks.networks import count_parameters
 from benchmarks.parts.training.in_memory import ema_of, trained
+from benchmarks.shared.networks import count_parameters
 from pdm.config.fingerprint import fingerprint
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig

@@ -1,11 +1,20 @@
-"""The project's own code at an earlier commit, as a peer."""
+"""The checkout: its folder, its commit, and its code at an earlier commit, as a peer."""
 
 import io
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
-from benchmarks.common import ROOT
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def commit() -> str:
+    """The commit that is checked out, with a plus if files differ from it; "?" without git."""
+    if shutil.which("git") is None:
+        return "?"
+    found = _git("rev-parse", "--short=12", "HEAD")
+    return (found or "?") + ("+" if _git("status", "-s") else "")
 
 
 def unpack_commit(commit: str, folder: Path, *paths: str) -> None:
@@ -23,3 +32,8 @@ def unpack_commit(commit: str, folder: Path, *paths: str) -> None:
         )
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.common import ROOT
+from benchmarks.shared.checkout import ROOT
 
 MIB = 2**20
 

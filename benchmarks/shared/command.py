@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.common import Ratio, as_json, load, machine, table
+from benchmarks.shared.machine import load, machine
+from benchmarks.shared.ratios import Ratio, as_json, table
 
 
 def run(description: str, folder: str, parts: tuple[str, ...]) -> None:

@@ -1,38 +1,14 @@
-"""What every benchmark shares: interleaved timing, ratios, the machine's facts, the table.
+"""Ratios of ours to a peer, as a table and as JSON.
 
-A side is timed by turns with its peer (ours, peer, ours, peer, ...), after one run of each that
-does not count. Every ratio is ours over the peer's in speed, so that more is better, unless its
-line says otherwise.
+Every ratio is ours over the peer's in speed, so that more is better, unless its line says
+otherwise.
 """
 
-import importlib.metadata
-import os
-import platform
-import resource
-import shutil
 import statistics
-import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import table_lines
-
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (
-    *("numpy", "pillow", "opencv-python-headless", "simplejpeg", "torch", "scipy", "pyarrow"),
-    *("ray", "webdataset", "diffusers", "torchmetrics"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """What one run took: by the clock, and on the processor (with child processes that ended)."""
-
-    wall: float
-    cpu: float
+from benchmarks.shared.markdown import table_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +37,6 @@ class Ratio:
     @property
     def median(self) -> float:
         return statistics.median(self.values)
-
-
-def timed(work: Callable[[], Any]) -> Seconds:
-    wall, cpu = time.perf_counter(), _cpu_seconds()
-    work()
-    return Seconds(time.perf_counter() - wall, _cpu_seconds() - cpu)
-
-
-def interleaved(rounds: int, *sides: Callable[[], Seconds]) -> list[list[Seconds]]:
-    """Run each side in turn, `rounds` times after one that does not count; a list for each side."""
-    for side in sides:
-        side()
-    found = [[side() for side in sides] for _ in range(rounds)]
-    return [list(column) for column in zip(*found, strict=True)]
-
-
-def speeds(amount: float, seconds: list[float]) -> list[float]:
-    return [amount / one for one in seconds]
 
 
 def compare(
@@ -129,51 +87,3 @@ def as_json(lines: list[Ratio], **facts: Any) -> dict[str, Any]:
         for line in lines
     }
     return {line.key: float(f"{line.median:.4g}") for line in lines} | facts | {"details": details}
-
-
-def machine() -> dict[str, Any]:
-    """Commit, processor and versions. `threads` holds unless the note of a line says otherwise."""
-    return {
-        "git": commit(),
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
-        "threads": 1,
-    }
-
-
-def commit() -> str:
-    """The commit that is checked out, with a plus if files differ from it; "?" without git."""
-    if shutil.which("git") is None:
-        return "?"
-    found = _git("rev-parse", "--short=12", "HEAD")
-    return (found or "?") + ("+" if _git("status", "-s") else "")
-
-
-def load() -> float:
-    """Processes that wanted a core, averaged over the last minute."""
-    return round(os.getloadavg()[0], 2)
-
-
-def _cpu_seconds() -> float:
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in both)
-
-
-def _version(package: str) -> str | None:
-    """None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "?")
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=False)
-    return done.stdout.strip()

@@ -12,11 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.child_process import run_module
-from benchmarks.common import Ratio, as_json, table
 from benchmarks.designs.train_first_stage import scores, train_design
 from benchmarks.designs.wavelets import Wavelets
-from benchmarks.earlier_code import unpack_commit
+from benchmarks.shared.checkout import unpack_commit
+from benchmarks.shared.child_process import run_module
+from benchmarks.shared.ratios import Ratio, as_json, table
 
 ROOT = Path(__file__).parents[2]
 # Command -> part -> figures that it must state.
@@ -168,7 +168,7 @@ def test_parts_that_use_all_cores_obey_the_number_of_threads_that_the_user_set(w
     others = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment = others | ({"OMP_NUM_THREADS": wanted} if wanted else {})
     code = (
-        "from benchmarks.threads import limited_threads, num_threads; import torch\n"
+        "from benchmarks.shared.threads import limited_threads, num_threads; import torch\n"
         "before = torch.get_num_threads()\n"
         "with limited_threads(num_threads()): print(torch.get_num_threads())\n"
         "print(before, torch.get_num_threads())"

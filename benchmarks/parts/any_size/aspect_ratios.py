@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
+from benchmarks.shared.ratios import Ratio
 from pdm.config import Params
 from pdm.config.buckets import bucket_name
 from pdm.curation.scrape.drawing.landscapes import draw_with_map

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.common import Ratio, compare, interleaved, timed
 from benchmarks.parts.any_size.networks import CELL_PX, TILE_PX, small_ldm
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, timed
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, multistep_step
 from pdm.diffusion.sampling_times import even_times

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.child_process import MIB, memory_bytes, run_module
-from benchmarks.common import Ratio
 from benchmarks.parts.any_size.networks import TILE_PX, small_ldm
+from benchmarks.shared.child_process import MIB, memory_bytes, run_module
+from benchmarks.shared.ratios import Ratio
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.inference.any_size.tiled.enlarge import enlarge
 

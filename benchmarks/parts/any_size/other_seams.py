@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_lines import (
     FACTOR,
     TRAINED,
@@ -26,6 +25,7 @@ from benchmarks.parts.any_size.seam_lines import (
 )
 from benchmarks.parts.any_size.seam_scores import seam_scores
 from benchmarks.parts.tasks import world
+from benchmarks.shared.ratios import Ratio
 from pdm.config import Params
 from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.latent_unet import LatentUNetConfig

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import Ratio, compare, interleaved, timed
 from benchmarks.parts.any_size.networks import untrained
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, timed
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.diffusion.samplers import Point, noise_from_seeds
 from pdm.diffusion.tiles.layout import Tile

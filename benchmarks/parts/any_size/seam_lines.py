@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_scores import Floats, interval, seam_scores
 from benchmarks.parts.tasks import world
+from benchmarks.shared.ratios import Ratio
 from pdm.config import Params
 from pdm.config.sampling.tiling import Mode, TilingConfig
 from pdm.curation.scrape.drawing.landscapes import draw_with_map

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import Ratio
 from benchmarks.parts.any_size.seam_lines import (
     FACTOR,
     TRAINED,
@@ -29,6 +28,7 @@ from benchmarks.parts.any_size.seam_scores import (
     seam_scores,
 )
 from benchmarks.parts.tasks import world
+from benchmarks.shared.ratios import Ratio
 from pdm.config.sampling.tiling import MODES, Mode
 from pdm.data.image_tensors import to_pixels
 from pdm.data.pixels import Pixels

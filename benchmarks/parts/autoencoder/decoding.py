@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.autoencoder.networks import kl_f8, pyramid_like_kl_f8
-from benchmarks.threads import limited_threads, num_threads
+from benchmarks.shared.networks import count_parameters, to_channels_last
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads, num_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.models.autoencoder import PyramidAutoencoder
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.child_process import memory_bytes, run_module
-from benchmarks.common import Ratio
-from benchmarks.networks import count_parameters, to_channels_last
+from benchmarks.shared.child_process import memory_bytes, run_module
+from benchmarks.shared.networks import count_parameters, to_channels_last
+from benchmarks.shared.ratios import Ratio
 from pdm import params
 from pdm.presets import preset_text
 from pdm.registry import build_autoencoder

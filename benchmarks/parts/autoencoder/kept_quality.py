@@ -3,9 +3,10 @@
 import statistics
 from pathlib import Path
 
-from benchmarks.common import ROOT, Ratio
 from benchmarks.designs.first_stage_results import mean_psnr, paired_with_best_baseline
 from benchmarks.designs.results import Results
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.ratios import Ratio
 
 QUICK = FULL = ROOT / "docs" / "results" / "autoencoder.json"
 

@@ -2,7 +2,7 @@
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from benchmarks.networks import to_channels_last
+from benchmarks.shared.networks import to_channels_last
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
 from pdm.models.autoencoder import PyramidAutoencoder
 

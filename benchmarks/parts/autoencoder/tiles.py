@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.child_process import MIB, memory_bytes, reset_peak, run_module
-from benchmarks.common import Ratio, compare
 from benchmarks.parts.autoencoder.networks import kl_f8, pyramid_like_kl_f8
+from benchmarks.shared.child_process import MIB, memory_bytes, reset_peak, run_module
+from benchmarks.shared.ratios import Ratio, compare
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common import ROOT, Ratio, compare
-from benchmarks.earlier_code import unpack_commit
+from benchmarks.shared.checkout import ROOT, unpack_commit
+from benchmarks.shared.ratios import Ratio, compare
 
 BEFORE = "1f7a7fb"  # the last commit with the slower code
 _WORK = """

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, timed
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import Seconds, interleaved, timed
 from pdm.curation.curate.duplicates.hashes import near_pairs
 
 MAX_BITS = 8

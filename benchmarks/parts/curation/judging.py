@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import Ratio, Seconds, compare, interleaved, speeds, timed
 from benchmarks.parts.curation import naive
 from benchmarks.parts.curation.pictures import SETTINGS, camera_pictures, crops_of, raw_folder
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import Seconds, interleaved, speeds, timed
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate.judge import judge_row
 from pdm.curation.curate.raw import load_rows

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.child_process import MIB
-from benchmarks.common import ROOT, Ratio
 from benchmarks.parts.curation.pictures import crops_of, raw_folder, small_pictures
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.child_process import MIB
+from benchmarks.shared.ratios import Ratio
 from pdm.curation.curate import curate
 
 SECONDS_BETWEEN_LOOKS = 1.0  # a look at all processes takes a tenth of a second

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import ROOT
+from benchmarks.shared.checkout import ROOT
 from pdm import params
 from pdm.config.stages.curate import CurateConfig
 from pdm.config.stages.scrape import FolderSource

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import webdataset
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.parts.curation.shards import num_bytes, read_into_cache, samples
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.data.shards.manifest import Shard
 from pdm.data.shards.samples import Samples
 from pdm.data.shards.tars import write_tar

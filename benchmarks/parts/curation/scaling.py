@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.parts.curation.pictures import crops_of, raw_folder, small_pictures
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.config.stages.curate import CurateConfig
 from pdm.curation.curate import curate
 from pdm.curation.curate.judge import judge_row

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import webdataset
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
 from benchmarks.parts.curation.shards import Sample, num_bytes, samples
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.data.shards.tars import read_members, write_tar
 
 

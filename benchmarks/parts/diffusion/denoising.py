@@ -21,11 +21,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.child_process import MIB, memory_bytes, reset_peak, run_module
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.diffusion.peers import operations, unet2d_of
 from benchmarks.parts.diffusion.workloads import sampling, train_step
+from benchmarks.shared.child_process import MIB, memory_bytes, reset_peak, run_module
+from benchmarks.shared.networks import count_parameters, to_channels_last
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.config.networks.unet import UNetConfig
 from pdm.diffusion.flow import Velocity
 from pdm.models.layers.spectral_norm import bake_spectral_norms

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.common import Ratio
 from benchmarks.parts.diffusion.mixtures import Mixture
+from benchmarks.shared.ratios import Ratio
 from pdm.diffusion.adaptive import runge_kutta
 from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_seeds
 from pdm.diffusion.sampling_times import even_times

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Ratio
 from benchmarks.designs.crops import Crops, crops
 from benchmarks.designs.first_stages import SIDE_PX
 from benchmarks.designs.system_designs import (
@@ -31,6 +30,7 @@ from benchmarks.designs.train_denoiser import (
 )
 from benchmarks.designs.train_first_stage import measured, train_autoencoder
 from benchmarks.parts.training.in_memory import ema_of, trained
+from benchmarks.shared.ratios import Ratio
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.training.distil import DistilConfig
 from pdm.config.training.loop import TrainingConfig

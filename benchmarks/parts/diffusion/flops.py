@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Ratio
-from benchmarks.networks import count_parameters
 from benchmarks.parts.diffusion.peers import nearest, operations, sdxl, sdxl_inputs, unet2d
+from benchmarks.shared.networks import count_parameters
+from benchmarks.shared.ratios import Ratio
 from pdm import presets
 from pdm.registry import build_autoencoder, build_denoiser
 

@@ -3,9 +3,10 @@
 import statistics
 from pathlib import Path
 
-from benchmarks.common import ROOT, Ratio
 from benchmarks.designs.denoiser_results import BASELINES, paired_distances
 from benchmarks.designs.results import Results
+from benchmarks.shared.checkout import ROOT
+from benchmarks.shared.ratios import Ratio
 
 QUICK = FULL = ROOT / "docs" / "results" / "diffusion.json"
 NOTE = "Kept from a long run: docs/results/diffusion.md."

@@ -8,7 +8,7 @@ from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.networks import Network, count_parameters
+from benchmarks.shared.networks import Network, count_parameters
 
 GROUPS = 8  # of the group norms; 32 in both, but then few widths are possible
 SDXL_CONTEXT = (77, 2048)  # tokens, and their width

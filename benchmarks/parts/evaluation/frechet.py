@@ -15,8 +15,9 @@ import scipy.linalg
 import torch
 from torchmetrics.image.fid import _compute_fid
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads, num_threads
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads, num_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Array, Moments
 

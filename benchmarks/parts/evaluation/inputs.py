@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments
 from pdm.evaluation.features.picture_sets import decode

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads, num_threads
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads, num_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.evaluation.distances.exact_moments import ExactMoments
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.moments import Moments

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.evaluation.memorisation.neighbours import Neighbours, nearest
 
 PEER_BLOCK = 512

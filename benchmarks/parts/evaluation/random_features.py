@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.child_process import memory_bytes
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads
+from benchmarks.shared.child_process import memory_bytes
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.evaluation.features.random_conv import NUM_SCALES, RandomConvFeatures
 
 

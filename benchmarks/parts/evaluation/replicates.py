@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import Ratio, Seconds, timed
-from benchmarks.threads import limited_threads
+from benchmarks.shared.ratios import Ratio
+from benchmarks.shared.threads import limited_threads
+from benchmarks.shared.timing import Seconds, timed
 from pdm.evaluation.distances.frechet import frechet_distance
 from pdm.evaluation.distances.influence import frechet_influences
 from pdm.evaluation.distances.moments import Array, Moments

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.gpu.clock import memory_note, peak_gib, reset_peak, seconds_of
 from benchmarks.parts.gpu.rows import Row
 from benchmarks.parts.gpu.sizes import Size, build_unet
+from benchmarks.shared.networks import count_parameters, to_channels_last
 from pdm.training.monitoring.cost.flops import flops_of
 from pdm.training.monitoring.cost.utilisation import matrix_rate
 

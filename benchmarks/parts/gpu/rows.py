@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.markdown import table_lines
+from benchmarks.shared.markdown import table_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.networks import Network, to_channels_last
+from benchmarks.shared.networks import Network, to_channels_last
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.config.stages.autoencoder import AutoencoderConfig

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.world import Size
+from benchmarks.shared.ratios import Ratio
 from pdm.config.task import InpaintingTask
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.inpaint import inpaint

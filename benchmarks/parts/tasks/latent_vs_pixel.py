@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.networks import count_parameters, to_channels_last
 from benchmarks.parts.diffusion.workloads import sampling, train_step
+from benchmarks.shared.networks import count_parameters, to_channels_last
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm import params
 from pdm.config import Params
 from pdm.models.layers.spectral_norm import bake_spectral_norms

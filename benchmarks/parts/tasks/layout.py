@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.semantic import features, train_classifier
 from benchmarks.parts.tasks.world import Size
+from benchmarks.shared.ratios import Ratio
 from pdm.curation.scrape.drawing.boxes import KINDS
 from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import PolynomialFeatures
 
-from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.world import Size
+from benchmarks.shared.ratios import Ratio
 from pdm.data.annotations.maps import UNKNOWN, ClassMap
 from pdm.data.pixels import Pixels
 from pdm.inference.pictures.paint import paint

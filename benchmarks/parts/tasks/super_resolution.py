@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import Ratio
-from benchmarks.networks import count_parameters
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.regression import enlarge_all, train_enlarger
 from benchmarks.parts.tasks.world import Size, psnr
+from benchmarks.shared.networks import count_parameters
+from benchmarks.shared.ratios import Ratio
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import ssim

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common import Ratio
 from benchmarks.parts.tasks import world
 from benchmarks.parts.tasks.world import SEED, Size
+from benchmarks.shared.ratios import Ratio
 from pdm.config.sampling.prompts import Prompt
 from pdm.curation.scrape.drawing.scene import choose
 from pdm.data.pixels import Pixels

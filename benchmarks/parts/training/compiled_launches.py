@@ -19,8 +19,8 @@ import torch._inductor.config
 from torch import Tensor, nn
 from torch._inductor.utils import get_code
 
-from benchmarks.common import Ratio
 from benchmarks.parts.training.launches import BEFORE, Launches, Step
+from benchmarks.shared.ratios import Ratio
 from pdm.models.layers.spectral_norm import norms_and_weights
 from pdm.training.loop.activation_checkpointing import blocks_of
 from pdm.training.loop.compilation import compile_blocks, kind_of_block

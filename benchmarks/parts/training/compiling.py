@@ -12,9 +12,10 @@ os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
 
 import torch
 
-from benchmarks.common import Ratio, Seconds, timed
 from benchmarks.parts.training.compiled_launches import FULL, QUICK, Kind, Size, kinds_of_blocks
 from benchmarks.parts.training.launches import Step
+from benchmarks.shared.ratios import Ratio
+from benchmarks.shared.timing import Seconds, timed
 
 __all__ = ["FULL", "QUICK", "measure"]
 

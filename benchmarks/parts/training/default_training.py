@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.networks import to_channels_last
+from benchmarks.shared.networks import to_channels_last
 from pdm import params
 from pdm.config.training.loop import TrainingConfig
 from pdm.params.keys import DEFAULT

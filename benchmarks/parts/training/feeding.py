@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import Ratio, compare, interleaved, speeds, timed
-from benchmarks.threads import limited_threads
+from benchmarks.shared.ratios import Ratio, compare
+from benchmarks.shared.threads import limited_threads
+from benchmarks.shared.timing import interleaved, speeds, timed
 from pdm.data.image_tensors import RawImages, to_images
 from pdm.data.pixels import Pixels
 from pdm.data.shards import manifest

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.common import Ratio
-from benchmarks.networks import to_channels_last
 from benchmarks.parts.training.default_training import RandomLatents
 from benchmarks.parts.training.no_run import NoRun
+from benchmarks.shared.networks import to_channels_last
+from benchmarks.shared.ratios import Ratio
 from pdm import presets
 from pdm.registry import build_denoiser, level_shapes_of
 from pdm.training.distributed.workers import Workers

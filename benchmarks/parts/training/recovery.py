@@ -18,8 +18,8 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster
 from torch import Tensor, nn
 
-from benchmarks.common import Ratio
 from benchmarks.parts.training.default_training import default_config
+from benchmarks.shared.ratios import Ratio
 from pdm.config.training.loop import TrainingConfig
 from pdm.training.checkpoints.run_folder import RunFolder, checkpoints_of, restore_newest
 from pdm.training.distributed.ray_launcher import launch

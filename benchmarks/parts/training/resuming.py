@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Ratio, Seconds, interleaved, timed
 from benchmarks.parts.training.default_training import RandomLatents, default_config, fresh_state
 from benchmarks.parts.training.no_run import NoRun
+from benchmarks.shared.ratios import Ratio
+from benchmarks.shared.timing import Seconds, interleaved, timed
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import restore_newest
 from pdm.training.distributed.workers import Workers

@@ -15,9 +15,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.child_process import MIB
-from benchmarks.common import ROOT, Ratio
-from benchmarks.earlier_code import unpack_commit
+from benchmarks.shared.checkout import ROOT, unpack_commit
+from benchmarks.shared.child_process import MIB
+from benchmarks.shared.ratios import Ratio
 
 BEFORE = "52d5325"  # the last commit without sharded copies
 # They also keep `pdm.machine.heap` from setting its own.

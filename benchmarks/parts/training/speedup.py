@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common import ROOT, Ratio, compare
-from benchmarks.earlier_code import unpack_commit
+from benchmarks.shared.checkout import ROOT, unpack_commit
+from benchmarks.shared.ratios import Ratio, compare
 from pdm.machine.openmp import SETTINGS
 
 MODELS = ("autoencoder", "diffusion")

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Ratio, Seconds, interleaved, timed
-from benchmarks.networks import count_parameters
 from benchmarks.parts.training.default_training import RandomLatents, default_config, fresh_state
 from benchmarks.parts.training.no_run import NoRun
+from benchmarks.shared.networks import count_parameters
+from benchmarks.shared.ratios import Ratio
+from benchmarks.shared.timing import Seconds, interleaved, timed
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distributed.workers import Workers
 from pdm.training.loop.prefetch import prefetch_batches

@@ -19,9 +19,9 @@ from torch import nn
 if __package__ in (None, ""):  # run as a script
     sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from benchmarks.networks import to_channels_last
 from benchmarks.parts.training.default_training import RandomLatents, fresh_state
 from benchmarks.parts.training.in_memory import Clock, CropsInMemory
+from benchmarks.shared.networks import to_channels_last
 from pdm import params
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_autoencoder

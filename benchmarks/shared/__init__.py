@@ -1,0 +1,1 @@
+"""What the benchmarks share: their command line, timing, ratios and tables."""
