@@ -30,12 +30,7 @@ def settings_and_folders(
             the preset's size.
     """
     if not (args.preset or args.untrained):
-        for flag in ("num_images", "steps"):
-            if getattr(args, flag) is not None:
-                name = flag.replace("_", "-")
-                raise BadInput(
-                    f"--{name} requires --preset; without it, set sample.{flag} in the params"
-                )
+        _refuse_trial_options(args)
         folders = {name: getattr(args, name) for name in (*MODELS, "shards", "samples")}
         yield params.load(args.params).sample, folders
         return
@@ -62,6 +57,15 @@ def settings_and_folders(
         yield config, folders | rest
 
 
+def _refuse_trial_options(args: argparse.Namespace) -> None:
+    for flag in ("num_images", "steps"):
+        if getattr(args, flag) is not None:
+            name = flag.replace("_", "-")
+            raise BadInput(
+                f"--{name} requires --preset; without it, set sample.{flag} in the params"
+            )
+
+
 @contextlib.contextmanager
 def _untrained(config: Params) -> Iterator[dict[str, Path]]:
     from pdm.inference.untrained import write_untrained
@@ -74,7 +78,7 @@ def _untrained(config: Params) -> Iterator[dict[str, Path]]:
 
 
 def _check_size(folders: dict[str, Path], config: Params, preset: str) -> None:
-
+    """Refuse models that are missing, or not of the preset's size."""
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
             raise BadInput(

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from pdm.cli import tools
+from pdm.cli import models
 from pdm.cli.arguments.options import (
     Commands,
     add_command,
+    add_group,
     add_models_option,
     add_params_option,
     add_path_options,
@@ -15,17 +16,14 @@ from pdm.cli.arguments.options import (
     positive_count,
     positive_number,
 )
-from pdm.params import DEFAULT_PATH
 
 
 def add_rehearse(commands: Commands) -> None:
     """Add `pyramid rehearse`."""
-    command = add_command(commands, "rehearse", tools.rehearse)
+    command = add_command(commands, "rehearse", models.rehearse)
     which = command.add_mutually_exclusive_group()
     which.add_argument("--preset", metavar="NAME", help="such as 2048x2048, instead of FILE")
-    which.add_argument(
-        "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"
-    )
+    add_params_option(which)
     command.add_argument(
         "--pictures",
         type=Path,
@@ -46,7 +44,7 @@ def add_rehearse(commands: Commands) -> None:
 
 def add_untrained(commands: Commands) -> None:
     """Add `pyramid untrained`."""
-    command = add_command(commands, "untrained", tools.untrained)
+    command = add_command(commands, "untrained", models.untrained)
     add_params_option(command)
     for name in ("autoencoder", "diffusion"):
         command.add_argument(
@@ -57,14 +55,11 @@ def add_untrained(commands: Commands) -> None:
 def add_export(commands: Commands) -> None:
     """Add `pyramid export`: autoencoder, diffusion and diffusers."""
     text = "Write a model from any checkpoint that is kept, or both models for diffusers."
-    sub = commands.add_parser("export", help=text, description=text).add_subparsers(
-        title="what to write", metavar="WHAT", required=True
-    )
-    for function, data in (
-        (tools.export_autoencoder, "shards"),
-        (tools.export_diffusion, "latents"),
+    sub = add_group(commands, "export", text, title="what to write", metavar="WHAT")
+    for stage, function, data in (
+        ("autoencoder", models.export_autoencoder, "shards"),
+        ("diffusion", models.export_diffusion, "latents"),
     ):
-        stage = function.__name__.removeprefix("export_")
         command = add_command(sub, stage, function)
         which = command.add_mutually_exclusive_group(required=True)
         which.add_argument("--best", action="store_true", help="the checkpoint with the best score")
@@ -89,7 +84,7 @@ def add_export(commands: Commands) -> None:
 
 
 def _add_export_diffusers(sub: Commands) -> None:
-    command = add_command(sub, "diffusers", tools.export_diffusers)
+    command = add_command(sub, "diffusers", models.export_diffusers)
     _add_output(command, "pipeline folder to write")
     command.add_argument(
         "--kind",
@@ -105,10 +100,13 @@ def _add_export_diffusers(sub: Commands) -> None:
 def add_import(commands: Commands) -> None:
     """Add `pyramid import`: first-stage, stablesr."""
     text = "Make model folders from weights that others have published."
-    sub = commands.add_parser("import", help=text, description=text).add_subparsers(
-        title="whose weights", metavar="WHAT", required=True
-    )
-    command = add_command(sub, "first-stage", tools.import_first_stage)
+    sub = add_group(commands, "import", text, title="whose weights", metavar="WHAT")
+    _add_import_first_stage(sub)
+    _add_import_stablesr(sub)
+
+
+def _add_import_first_stage(sub: Commands) -> None:
+    command = add_command(sub, "first-stage", models.import_first_stage)
     command.add_argument(
         "folder",
         type=Path,
@@ -116,7 +114,10 @@ def add_import(commands: Commands) -> None:
         help="of diffusers' AutoencoderKL or VQModel, such as `vae` of a pipeline",
     )
     _add_output(command, "folder to write")
-    command = add_command(sub, "stablesr", tools.import_stablesr)
+
+
+def _add_import_stablesr(sub: Commands) -> None:
+    command = add_command(sub, "stablesr", models.import_stablesr)
     command.add_argument(
         "files",
         nargs="+",
@@ -167,7 +168,7 @@ def _add_output(command: argparse.ArgumentParser, text: str) -> None:
 
 def add_ema(commands: Commands) -> None:
     """Add `pyramid ema`."""
-    command = add_command(commands, "ema", tools.ema)
+    command = add_command(commands, "ema", models.ema)
     command.add_argument(
         "lengths",
         nargs="*",
@@ -184,18 +185,22 @@ def add_ema(commands: Commands) -> None:
         help="samples of each; default: %(default)s",
     )
     add_params_option(command)
-    models = {"autoencoder": "models/autoencoder", "diffusion": "models/diffusion"}
-    add_path_options(command, {"latents": "data/latents"} | models)
+    add_path_options(
+        command,
+        {
+            "latents": "data/latents",
+            "autoencoder": "models/autoencoder",
+            "diffusion": "models/diffusion",
+        },
+    )
 
 
 def add_networks(commands: Commands) -> None:
     """Add `pyramid networks`: list and make."""
     text = "Make files of trained networks for evaluate.features and autoencoder.perceptual."
-    sub = commands.add_parser("networks", help=text, description=text).add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
-    add_command(sub, "list", tools.list_networks)
-    make = add_command(sub, "make", tools.make_network)
+    sub = add_group(commands, "networks", text)
+    add_command(sub, "list", models.list_networks)
+    make = add_command(sub, "make", models.make_network)
     make.add_argument("name", metavar="NAME", help="such as efficientnet-lite0")
     make.add_argument(
         "--for",

@@ -30,7 +30,15 @@ def add_command(commands: Commands, name: str, function: Function) -> CommandPar
     return command
 
 
-def add_params_option(command: argparse.ArgumentParser) -> None:
+def add_group(
+    commands: Commands, name: str, text: str, *, title: str = "commands", metavar: str = "COMMAND"
+) -> Commands:
+    """Add a command that has commands of its own, one of which must be named; return these."""
+    group = commands.add_parser(name, help=text, description=text)
+    return group.add_subparsers(title=title, metavar=metavar, required=True)
+
+
+def add_params_option(command: argparse._ActionsContainer) -> None:
     """Add `--params FILE`."""
     command.add_argument(
         "--params", type=Path, default=DEFAULT_PATH, metavar="FILE", help="default: %(default)s"

@@ -1,9 +1,10 @@
 """Arguments of the pipeline and its stages."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from pdm.cli import stages, tools, training_stages
+from pdm.cli import tools
 from pdm.cli.arguments.command_parser import CommandParser
 from pdm.cli.arguments.options import (
     Commands,
@@ -42,47 +43,8 @@ def add_stage(commands: Commands, name: str, function: Function, paths: dict[str
     add_params_option(command)
     add_set_option(command)
     add_path_options(command, paths)
-    if function is stages.curate:
-        _add_explain(command)
-    if function is stages.sample:
-        _add_sizes(command)
-    if function in (stages.latents, stages.sample):
-        command.add_argument(
-            "--workers",
-            type=count,
-            metavar="N",
-            help="Ray workers, with a GPU each if there are any; 0: this process alone (default: "
-            "one for each GPU of the cluster that RAY_ADDRESS names, or of this machine if it has "
-            "several; else 0)",
-        )
-    if function in (training_stages.autoencoder, training_stages.diffusion):
-        command.add_argument(
-            "--launcher",
-            choices=("ray", "process"),
-            help="start workers with Ray, or train in this process alone (default: ray, or "
-            "each process of torchrun as a worker)",
-        )
-        command.add_argument(
-            "--dry-run",
-            nargs="?",
-            const="text",
-            choices=("text", "json", "costs"),
-            help="train nothing; say whether the model would be restored or trained, and predict "
-            "shapes, parameters, operations and memory by part (json: only the first, at once; "
-            "costs: both, as JSON)",
-        )
-    if function is stages.scrape:
-        command.add_argument(
-            "--retry-failed", action="store_true", help="fetch again what failed before"
-        )
-        command.add_argument(
-            "--only-errors",
-            type=_reasons,
-            default=(),
-            metavar="REASON,...",
-            help="with --retry-failed: only what failed for one of these reasons, such as "
-            "timeout,http_5xx,dns (data/raw/summary.json counts them)",
-        )
+    for add_own_options in OWN_OPTIONS.get(name, ()):
+        add_own_options(command)
 
 
 def _reasons(text: str) -> tuple[str, ...]:
@@ -95,6 +57,21 @@ def _reasons(text: str) -> tuple[str, ...]:
     if not reasons:
         raise argparse.ArgumentTypeError(f"'{text}' names no reason; leave the option out for all")
     return reasons
+
+
+def _add_retries(scrape: CommandParser) -> None:
+    """Add options to fetch again what failed."""
+    scrape.add_argument(
+        "--retry-failed", action="store_true", help="fetch again what failed before"
+    )
+    scrape.add_argument(
+        "--only-errors",
+        type=_reasons,
+        default=(),
+        metavar="REASON,...",
+        help="with --retry-failed: only what failed for one of these reasons, such as "
+        "timeout,http_5xx,dns (data/raw/summary.json counts them)",
+    )
 
 
 def _add_explain(curate: CommandParser) -> None:
@@ -114,20 +91,62 @@ def _add_explain(curate: CommandParser) -> None:
     add_path_options(explain, {"shards": "data/shards"})
 
 
-def _add_sizes(sample_command: argparse.ArgumentParser) -> None:
+def _add_sizes(sample: CommandParser) -> None:
     """Add options to sample at another size without a params file, to see what that size costs."""
-    sample_command.add_argument(
+    sample.add_argument(
         "--preset",
         metavar="NAME",
         help="use this preset, such as 2048x2048, instead of FILE; needs no shards and writes to "
         "samples-NAME",
     )
-    sample_command.add_argument(
+    sample.add_argument(
         "--untrained",
         action="store_true",
         help="use random weights, to see what a size costs",
     )
     for flag, text in (("num-images", "default: 1"), ("steps", "default: the preset's")):
-        sample_command.add_argument(
+        sample.add_argument(
             f"--{flag}", type=positive_count, metavar="N", help=f"with --preset; {text}"
         )
+
+
+def _add_workers(command: CommandParser) -> None:
+    """Add the number of processes of a stage that works by parts."""
+    command.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="Ray workers, with a GPU each if there are any; 0: this process alone (default: "
+        "one for each GPU of the cluster that RAY_ADDRESS names, or of this machine if it has "
+        "several; else 0)",
+    )
+
+
+def _add_training(command: CommandParser) -> None:
+    """Add the options of a stage that trains."""
+    command.add_argument(
+        "--launcher",
+        choices=("ray", "process"),
+        help="start workers with Ray, or train in this process alone (default: ray, or "
+        "each process of torchrun as a worker)",
+    )
+    command.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="text",
+        choices=("text", "json", "costs"),
+        help="train nothing; say whether the model would be restored or trained, and predict "
+        "shapes, parameters, operations and memory by part (json: only the first, at once; "
+        "costs: both, as JSON)",
+    )
+
+
+# Of each stage, beside those that all have.
+OWN_OPTIONS: dict[str, tuple[Callable[[CommandParser], None], ...]] = {
+    "scrape": (_add_retries,),
+    "curate": (_add_explain,),
+    "autoencoder": (_add_training,),
+    "latents": (_add_workers,),
+    "diffusion": (_add_training,),
+    "sample": (_add_sizes, _add_workers),
+}

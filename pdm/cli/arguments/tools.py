@@ -6,6 +6,7 @@ from pdm.cli import tools
 from pdm.cli.arguments.options import (
     Commands,
     add_command,
+    add_group,
     add_params_option,
     add_path_options,
 )
@@ -13,10 +14,7 @@ from pdm.cli.arguments.options import (
 
 def add_params(commands: Commands) -> None:
     """Add `pyramid params`: show, check and upgrade."""
-    text = "Explain, check or upgrade params.yaml."
-    sub = commands.add_parser("params", help=text, description=text).add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+    sub = add_group(commands, "params", "Explain, check or upgrade params.yaml.")
     show = add_command(sub, "show", tools.show_params)
     show.add_argument(
         "key", nargs="?", metavar="SECTION|KEY", help="such as sample, or sample.steps"
@@ -35,10 +33,7 @@ def add_params(commands: Commands) -> None:
 
 def add_data_tools(commands: Commands) -> None:
     """Add `pyramid data`: verify and removed."""
-    text = "Verify data, or find what was made from withdrawn images."
-    sub = commands.add_parser("data", help=text, description=text).add_subparsers(
-        title="commands", metavar="COMMAND", required=True
-    )
+    sub = add_group(commands, "data", "Verify data, or find what was made from withdrawn images.")
     add_command(sub, "verify", tools.verify).add_argument(
         "folders",
         type=Path,
