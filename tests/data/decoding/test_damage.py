@@ -1,5 +1,7 @@
 """Damage that a decoder passes over: the image would have a band of grey, stripes or blur."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -63,10 +65,18 @@ def test_a_whole_jpeg_of_any_mode_is_complete(mode, options):
     assert jpeg.is_complete(encoded(PHOTOGRAPH.convert(mode), "jpeg", **options))
 
 
-def test_headers_cut_short_raise_no_other_error():
-    for content in (JPEG, PROGRESSIVE):
-        for stop in range(0, 700, 7):
-            jpeg.is_complete(content[:stop] + END)
+@pytest.mark.parametrize("whole", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
+def test_a_jpeg_that_ends_in_its_headers_is_unreadable_and_not_complete(whole):
+    before_scan = list(
+        itertools.takewhile(lambda one: one.marker != jpeg.START_OF_SCAN, jpeg.segments(whole))
+    )
+    [frame] = [one for one in before_scan if one.marker in (0xC0, 0xC2)]
+    end = before_scan[-1].stop
+    for stop in range(0, end, 7):
+        with pytest.raises(Unreadable):
+            decode(whole[:stop] + END)
+    for stop in range(frame.stop, end):
+        assert not jpeg.is_complete(whole[:stop] + END)
 
 
 @pytest.mark.parametrize(
