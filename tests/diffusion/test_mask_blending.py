@@ -55,6 +55,7 @@ def test_the_network_sees_the_known_part_at_its_own_noise():
 
     euler(keep_known_cells(record, DATA, NOISE, KNOWN), NOISE, even_times(4))
     cells = KNOWN[1].expand(-1, 3, -1, -1)
+    assert len(seen) == 4
     for x, t in seen:
         expected = torch.lerp(NOISE[1], DATA[1], t.view(-1, 1, 1, 1))
         assert torch.allclose(x[1][cells], expected[cells], atol=1e-6)

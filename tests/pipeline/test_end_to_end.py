@@ -9,6 +9,7 @@ import time
 import pytest
 import yaml
 from mlflow import MlflowClient
+from shared.folders import file_digests
 
 from pdm.curation.scrape.drawing.scene import LANDS, choose
 from pdm.data.shards.tars import read_members
@@ -177,10 +178,10 @@ def test_code_that_was_only_touched_runs_nothing(done):
 
 def test_a_training_stage_that_is_forced_to_run_writes_the_same_model_within_seconds(done):
     folder = done.folder / "models/autoencoder"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = file_digests(folder)
     said = done.run("dvc", "repro", "--force", "--single-item", "autoencoder")
     assert "autoencoder: nothing to train" in said
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert file_digests(folder) == before
     done.run("dvc", "repro")
     assert done.stages_run() == []
 

@@ -1,6 +1,8 @@
-"""Folders that all processes of a test run share, for what takes seconds to make."""
+"""Folders that all processes of a test run share, for what takes seconds to make; and what is in
+a folder."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -24,3 +26,13 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             made.touch()
     return folder
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of each file below the folder, by its path there. There must be one."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert files, f"{folder} has no files"
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

@@ -50,7 +50,9 @@ def test_an_intact_cache_and_an_intact_remote_are_counted(project):
 
 def test_a_bit_that_dvc_does_not_notice_is_found_in_each_kind_of_file(project, caplog, capsys):
     cache = project / ".dvc" / "cache"
-    for file in files_in(cache / "files"):
+    files = files_in(cache / "files")
+    assert len(files) == 4
+    for file in files:
         whole = file.read_bytes()
         rot(file)
         if file.suffix != ".dir":  # a damaged list it may not be able to read

@@ -14,6 +14,7 @@ from evaluation_folders import (
     WIDTH,
     landscape,
 )
+from shared.folders import file_digests
 
 from pdm.config.stages.evaluate import FeaturesConfig
 from pdm.errors import QualityGate
@@ -33,21 +34,17 @@ NETWORK = "efficientnet-lite1"
 # what is kept for the stage
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def test_a_second_evaluation_looks_at_no_real_picture_again_and_writes_the_same(
     evaluate_with, tmp_path, caplog
 ):
     evaluate_with()
-    first = contents(tmp_path / "plots")
-    kept = contents(tmp_path / "cache")
+    first = file_digests(tmp_path / "plots")
+    kept = file_digests(tmp_path / "cache")
     assert len(kept) == 2  # val and train
     with caplog.at_level("INFO", "pdm.evaluation"):
         evaluate_with()
-    assert contents(tmp_path / "plots") == first
-    assert contents(tmp_path / "cache") == kept
+    assert file_digests(tmp_path / "plots") == first
+    assert file_digests(tmp_path / "cache") == kept
     assert "features of val from the cache" in caplog.text
     assert "features of train from the cache" in caplog.text
 
@@ -73,7 +70,7 @@ def list_summarised(summarised, tmp_path):
 
     def list_summarised(**others):
         summarised(**others)
-        return contents(tmp_path / "cache")
+        return file_digests(tmp_path / "cache")
 
     return list_summarised
 
@@ -225,7 +222,7 @@ def test_a_stream_is_scored_without_a_network_whose_package_is_not_installed(
 def test_cached_features_give_the_same_scores(shards, tmp_path):
     pictures = np.stack([landscape(index) for index in range(4)])
     first = score_batches([pictures], shards, CONFIG, tmp_path)
-    assert len(contents(tmp_path)) == 2
+    assert len(file_digests(tmp_path)) == 2
     assert score_batches([pictures], shards, CONFIG, tmp_path) == first
 
 
