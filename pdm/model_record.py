@@ -16,8 +16,8 @@ class ModelRecord(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise BadInput(
-            f"{self._folder}/config.json has no '{name}'; undo what was changed there, copy the "
-            "folder again, or train the model again"
+            f"{self._folder}/config.json has no '{name}'; name the folder of a trained model, or, "
+            "if the file was changed, copy the folder again"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

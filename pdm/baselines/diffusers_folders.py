@@ -79,16 +79,22 @@ def from_diffusers(folder: Path) -> FirstStage:
 
 def _class_name(folder: Path) -> str:
     """Read which network a folder has, before diffusers could look for it elsewhere."""
+    advice = "name the folder of the first stage, such as `vae` of a pipeline"
     try:
-        name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise BadInput(
             f"{folder} is not a folder of diffusers: its config.json cannot be read ({error}); "
-            "name the folder of the first stage, such as `vae` of a pipeline"
+            f"{advice}"
         ) from error
+    if not (isinstance(config, dict) and "_class_name" in config):
+        raise BadInput(
+            f"{folder} is not a folder of diffusers: its config.json has no _class_name; {advice}"
+        )
+    name = str(config["_class_name"])
     if name not in KINDS:
         raise BadInput(f"{folder} has a {name}; only {' and '.join(KINDS)} can be imported")
-    return str(name)
+    return name
 
 
 def _matching_config(network: Any, latent_weight: float) -> FirstStageConfig | None:

@@ -89,6 +89,11 @@ def _values(text: str, path: Path) -> dict[str, Any]:
         values = read_yaml(text)
     except NotYAML as error:
         raise BadInput(f"{path} is not valid YAML: {_merge_conflict(text) or error}") from None
+    if values is None:
+        raise BadInput(
+            f"{path} has no values; restore it, or write one with `pyramid preset NAME --output "
+            f"{path} --force`"
+        )
     if not isinstance(values, dict):
         raise BadInput(f"{path}: expected a mapping of sections, got {type(values).__name__}")
     return values

@@ -111,4 +111,5 @@ def _import_transformers() -> Any:
             'pip install "pyramid-diffusion[text]", or use the encoder of kind word_pieces'
         ) from error
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     return transformers

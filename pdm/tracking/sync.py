@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from pdm.errors import Unavailable
+from pdm.errors import BadInput, Unavailable
 from pdm.tracking.connection.address import shown_address
 from pdm.tracking.connection.faults import reason
 from pdm.tracking.records.kept_files import drop_kept_files
@@ -34,9 +34,14 @@ def sync(runs: Path) -> str:
         A sentence that says what was sent.
 
     Raises:
+        BadInput: There is no such folder.
         Unavailable: MLflow cannot be reached, or refuses a part of some runs; the others are sent
             nevertheless.
     """
+    if not runs.is_dir():
+        raise BadInput(
+            f"{runs} is not a folder of runs; name one with --runs, or run a stage first"
+        )
     waiting = _waiting(runs)
     if not waiting:
         return f"nothing to send: MLflow has everything below {runs}"

@@ -190,6 +190,7 @@ def test_a_training_can_start_from_a_first_stage_of_diffusers(name, tmp_path, mo
     ("config", "message"),
     [
         (None, "vae is not a folder of diffusers"),
+        ('{"kind": "KLFirstStage"}', "its config.json has no _class_name; name the folder"),
         ('{"_class_name": "UNet2DModel"}', "has a UNet2DModel; only AutoencoderKL and VQModel"),
         ('{"_class_name": "VQModel"}', "vae cannot be read"),  # no weights
     ],

@@ -84,6 +84,12 @@ def test_an_unknown_network_is_refused_with_the_known_ones(capsys, tmp_path):
     assert not path.exists()
 
 
+def test_a_folder_in_place_of_the_file_is_refused_with_what_to_do(capsys, tmp_path):
+    assert cli.main(["networks", "make", NAME, "--output", str(tmp_path)]) == 2
+    expected = f"{tmp_path} is a folder, not a file to write; name another file with --output"
+    assert expected in capsys.readouterr().err
+
+
 def test_a_missing_package_is_named_with_the_extra(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(VARIANTS, NAME, VARIANTS[NAME]._replace(name="efficientnet-lite9"))
     assert cli.main(["networks", "make", NAME, "--output", str(tmp_path / "file.pt")]) == 4

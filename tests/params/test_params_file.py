@@ -43,7 +43,12 @@ def test_merge_conflict_markers_are_called_by_their_name(refused_text):
     assert "merge conflict" in text
 
 
-@pytest.mark.parametrize(("content", "kind"), [("", "NoneType"), ("- a\n", "list"), ("7", "int")])
+@pytest.mark.parametrize("content", ["", "# steps: 7\n", "null\n"])
+def test_a_file_without_values_is_refused_with_what_to_do(refused_text, content):
+    assert "has no values; restore it, or write one with `pyramid preset" in refused_text(content)
+
+
+@pytest.mark.parametrize(("content", "kind"), [("- a\n", "list"), ("7", "int")])
 def test_what_is_no_mapping_is_refused(refused_text, content, kind):
     assert f"expected a mapping of sections, got {kind}" in refused_text(content)
 

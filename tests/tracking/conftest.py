@@ -40,5 +40,5 @@ def _server(tmp_path_factory, empty_database):
 @pytest.fixture
 def gate(_server):
     """MLflow behind an open gate."""
-    _server.credentials, _server.artifacts_are_closed = None, False
+    _server.credentials, _server.artifacts_are_closed, _server.prefix = None, False, ""
     return _server

@@ -15,7 +15,7 @@ from tracked_servers import free_port, mlflow_server
 
 from pdm import cli, params
 from pdm.data.shards.manifest import Manifest
-from pdm.errors import Unavailable
+from pdm.errors import BadInput, Unavailable
 from pdm.events import EventLog
 from pdm.tracking.sync import sync
 from pdm.tracking.track import track
@@ -80,6 +80,11 @@ def test_a_run_whose_process_was_killed_is_closed_by_sync():
     record.write_text(json.dumps(values | {"status": "RUNNING", "process": gone.pid}))
     sync(Path("runs"))
     assert runs()["diffusion"].info.status == "KILLED"
+
+
+def test_a_folder_without_runs_is_not_one_of_which_everything_was_sent():
+    with pytest.raises(BadInput, match="nowhere is not a folder of runs; name one with --runs"):
+        sync(Path("nowhere"))
 
 
 @pytest.fixture

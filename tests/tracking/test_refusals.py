@@ -11,6 +11,7 @@ from tracked_runs import CONFIG, EVENTS, client, points, runs, work
 
 from pdm.errors import Unavailable
 from pdm.events import EventLog
+from pdm.tracking.registry.champion import fetch_champion
 from pdm.tracking.sync import sync
 from pdm.tracking.track import track
 
@@ -132,3 +133,21 @@ def test_a_server_on_this_machine_is_reached_past_a_proxy(gate, monkeypatch):
     with track("diffusion", CONFIG, events=EVENTS):
         work()
     assert runs(uri, "proxied")["diffusion"].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_server_below_a_path_gets_all_of_a_run_and_its_champion_is_found(
+    end, gate, monkeypatch, tmp_path
+):
+    gate.prefix = "/team/mlflow"
+    name, uri = f"below a path {len(end)}", f"http://{gate.host}{gate.prefix}{end}"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    draw(f"weights {end}".encode())
+    evaluate(3.0, monkeypatch)
+    sync(Path("runs"))  # the rest, if the machine was too busy to send all in time
+    run = runs(uri, name)["evaluate"]
+    assert run.info.status == "FINISHED"
+    assert client(uri).list_artifacts(run.info.run_id, "samples")
+    champion = fetch_champion(tmp_path / "champion")
+    assert (champion / "diffusion/model.safetensors").read_bytes() == f"weights {end}".encode()

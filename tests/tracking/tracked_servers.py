@@ -46,18 +46,23 @@ def mlflow_server(port):
 
 
 class Gate:
-    """Stands before MLflow, as a proxy does: asks for a password, and may close the artifacts."""
+    """Stands before MLflow, as a proxy does: asks for a password, may close the artifacts, and
+    takes a prefix off the path."""
 
     def __init__(self, app):
         self.app = app
         self.credentials = None  # "user:password" that everybody must send
         self.artifacts_are_closed = False
+        self.prefix = ""  # such as /team, below which MLflow answers, and nowhere else
 
     def __call__(self, environment, start_response):
         if self.credentials is not None:
             wanted = base64.b64encode(self.credentials.encode()).decode()
             if environment.get("HTTP_AUTHORIZATION") != f"Basic {wanted}":
                 return _refuse(environment, start_response, "401 Unauthorized")
+        if not environment["PATH_INFO"].startswith(f"{self.prefix}/"):
+            return _refuse(environment, start_response, "404 Not Found")
+        environment["PATH_INFO"] = environment["PATH_INFO"].removeprefix(self.prefix)
         is_file = "mlflow-artifacts" in environment["PATH_INFO"]
         if is_file and self.artifacts_are_closed and environment["REQUEST_METHOD"] == "PUT":
             return _refuse(environment, start_response, "403 Forbidden")

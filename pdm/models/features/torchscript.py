@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pdm.files import atomic_file, sha256_of
+from pdm.files import atomic_file, check_output_file, sha256_of
 from pdm.models.features.efficientnet_lite import EfficientNetLite
 from pdm.models.features.feature_distance import FeatureDistance
 from pdm.models.features.published_weights import load_published
@@ -59,12 +59,14 @@ def make_network(name: str, purpose: Purpose, path: Path | None = None) -> Netwo
         path: Default: NAME-PURPOSE.pt in the working folder.
 
     Raises:
-        BadInput: There is no network of this name, or its weights are other ones than expected.
+        BadInput: There is no network of this name, its weights are other ones than expected, or
+            the file cannot be written.
         Unavailable: The package that ships its weights is not installed.
     """
+    path = path or Path(f"{name}-{purpose}.pt")
+    check_output_file(path)
     network = load_published(name)
     module = FeatureDistance(network) if purpose == "perceptual" else Features(network)
-    path = path or Path(f"{name}-{purpose}.pt")
     with atomic_file(path) as temporary:
         temporary.write_bytes(_torchscript(module.eval(), _about(name, purpose)))
     digest = sha256_of(path)
