@@ -74,3 +74,51 @@ def test_gradients_are_finite_from_a_cold_start_and_lead_to_the_images(distance)
         assert found.grad.isfinite().all()
         optimizer.step()
     assert distance(found, images).mean() < 0.5 * before
+
+
+# texture
+
+
+@pytest.fixture(scope="module")
+def with_texture():
+    return FeatureDistance(load_published(), texture=2.0)
+
+
+def grain(count: int, seed: int, amount: float = 0.3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return amount * torch.randn(count, 3, 64, 128, generator=generator).clamp(-3, 3)
+
+
+def test_texture_only_adds_and_leaves_equal_images_at_0(distance, with_texture):
+    images, others = textures(2), grain(2, 0)
+    assert torch.equal(with_texture(images, images), torch.zeros(2))
+    assert (with_texture(images, others) > distance(images, others)).all()
+
+
+def test_with_texture_other_grain_of_the_same_kind_is_nearer_than_none(distance, with_texture):
+    """Place by place, plain grey is as near to grain as other grain is."""
+    wanted, other, plain = grain(4, 0), grain(4, 1), torch.zeros(4, 3, 64, 128)
+    texture = [
+        (with_texture(found, wanted) - distance(found, wanted)).mean() for found in (other, plain)
+    ]
+    assert texture[0] < 0.2 * texture[1]
+    assert with_texture(other, wanted).mean() < with_texture(plain, wanted).mean()
+
+
+def test_half_of_the_grain_is_between_none_and_all_of_it(distance, with_texture):
+    wanted = grain(4, 0)
+    texture = [
+        (with_texture(grain(4, 1, amount), wanted) - distance(grain(4, 1, amount), wanted)).mean()
+        for amount in (0.3, 0.1, 0.03)
+    ]
+    assert texture == sorted(texture)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (97, 130)])
+def test_texture_of_any_size_has_finite_gradients_where_an_image_is_plain(
+    with_texture, height, width
+):
+    found = torch.zeros(2, 3, height, width, requires_grad=True)
+    with_texture(found, torch.rand(2, 3, height, width) * 2 - 1).sum().backward()
+    assert found.grad.isfinite().all()
+    assert found.grad.abs().sum() > 0

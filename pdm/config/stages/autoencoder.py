@@ -38,9 +38,16 @@ class PerceptualConfig:
     ] = None
     sha256: Annotated[str | None, "of the file"] = None
     weight: Annotated[Positive, "beside the pixel loss"]
+    texture: Annotated[
+        NonNegative,
+        "part of it: weight of how much features vary in windows, not where; 0: none",
+        Neutral(0.0),
+    ] = 0.0
 
     def __post_init__(self) -> None:
         check_limits(self)
+        if self.texture:
+            require(self.network is not None, "texture", self.texture, "0 without network")
         for name in ("path", "sha256"):
             value = getattr(self, name)
             expected = "a value without network" if self.network is None else "none with network"

@@ -113,7 +113,8 @@ def _losses(config: AutoencoderConfig) -> str:
     if config.perceptual:
         digest, network = config.perceptual.sha256, config.perceptual.network
         judge = f"distance of features of {network}" if network else f"network (sha256 {digest})"
-        terms.append(f"{config.perceptual.weight:g} x a perceptual {judge}")
+        texture = f", texture {config.perceptual.texture:g}" if config.perceptual.texture else ""
+        terms.append(f"{config.perceptual.weight:g} x a perceptual {judge}{texture}")
     if config.adversarial:
         start = config.adversarial.start_images
         terms.append(f"a discriminator from {start:,} images on")

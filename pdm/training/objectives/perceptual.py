@@ -58,7 +58,7 @@ def load_perceptual(config: PerceptualConfig, device: torch.device) -> Perceptua
         BadInput: The file cannot be read, has another sha256, or gives no distance.
     """
     if config.network is not None:
-        network = FeatureDistance(load_published(config.network))
+        network = FeatureDistance(load_published(config.network), config.texture)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return PerceptualLoss(network, config.weight)
     assert config.path is not None  # the config has one of both

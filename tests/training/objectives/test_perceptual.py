@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdm.config.fingerprint import settings_of_run
+from pdm.config.fingerprint import neutral_settings, settings_of_run
 from pdm.config.stages.autoencoder import PerceptualConfig
 from pdm.errors import BadInput, Unavailable
 from pdm.models.features.torchscript import make_network
@@ -144,6 +144,14 @@ def test_a_network_by_name_is_frozen_and_passes_gradients_on():
     assert not perceptual.network.training
 
 
+def test_texture_is_part_of_the_distance():
+    images = textures(4)
+    plain, textured = (
+        load_perceptual(dataclasses.replace(LITE0, texture=weight), CPU) for weight in (0.0, 2.0)
+    )
+    assert textured(images[:2], images[2:]) > plain(images[:2], images[2:])
+
+
 def test_in_bfloat16_the_network_still_computes_in_float32():
     perceptual, images = load_perceptual(LITE0, CPU), textures(4)
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,14 +173,17 @@ def test_a_missing_package_is_named_with_the_extra(monkeypatch):
         {"network": None},
         {"network": None, "path": "lpips.pt"},
         {"network": None, "path": "lpips.pt", "sha256": "abc"},
+        {"network": None, "path": "lpips.pt", "sha256": "0" * 64, "texture": 1.0},
+        {"texture": -1.0},
     ],
 )
 def test_settings_name_a_network_or_a_file_with_its_digest(wrong):
-    with pytest.raises(ValueError, match=r"path|sha256"):
+    with pytest.raises(ValueError, match=r"path|sha256|texture"):
         dataclasses.replace(LITE0, **wrong)
 
 
 def test_the_name_of_a_run_by_a_file_is_what_it_was_before_networks_had_names():
     config = PerceptualConfig(path="lpips.pt", sha256="0" * 64, weight=1.0)
-    named = {name: value for name, value in settings_of_run(config).items() if value is not None}
+    settings, neutral = settings_of_run(config), neutral_settings(config)
+    named = {name: value for name, value in settings.items() if value != neutral.get(name, ...)}
     assert named == {"path": "lpips.pt", "sha256": "0" * 64, "weight": 1.0}
