@@ -10,9 +10,11 @@ same noise: as it is, and guided by its own earlier self as the default run is, 
 evaluation in each step.
 
 `pdm` is the default run's recipe on a pyramid with three quarters of its independent values in the
-finest level. Two earlier layouts, which counted all values and so had a fifth fewer independent
-ones, are rows of their own: with three quarters of them in the finest level, and with half of them,
-as in the comparison of first stages alone.
+finest level, with a texture term in the first stage's loss, which the default run does not have.
+LDM's first stage is there with it and without it. Our earlier recipes are rows of their own:
+without it, and two layouts that counted all values and so had a fifth fewer independent ones, with
+three quarters of them in the finest level, and with half of them as in the comparison of first
+stages alone.
 LDM's flow is there in three variants, and DFM's recipe in two, as published and with a stage for
 each level: ratios are to the best of them.
 """
@@ -34,6 +36,7 @@ from pdm.config.stages.sample import SampleConfig
 
 TEACHER: NetworkName = "efficientnet-lite0"  # of the perceptual term
 JUDGE: NetworkName = "efficientnet-lite1"  # trains nothing
+TEXTURE = 2.0  # weight of the texture term, where a system has one
 
 TRUNK: dict[str, Any] = denoisers.PAPER_MODEL | denoisers.PLAIN_STREAMS
 STAGES = LevelTimesConfig(
@@ -78,6 +81,7 @@ class System:
 
     Args:
         first_stage: One of PYRAMIDS, or "kl-f8".
+        texture: Weight of the texture term in the first stage's perceptual loss.
         scale: kl-f8: one standard deviation for each channel, or for all values as published.
         predicts: What LDM's network predicts; None for the pyramid's network.
         level_loss_weights: Of the flow's loss, coarse to fine.
@@ -86,6 +90,7 @@ class System:
     """
 
     first_stage: FirstStageDesign = "pyramid"
+    texture: float = TEXTURE
     scale: Literal["channel", "scalar"] = "channel"
     predicts: Literal["noise", "velocity"] | None = None
     level_loss_weights: tuple[float, ...] = (1.0,)
@@ -95,18 +100,23 @@ class System:
 
 EQUAL, EQUAL_OF_FOUR = (1.0,) * 3, (1.0,) * 4
 DFM: dict[str, Any] = {"level_times": STAGES, "time_embedding": "summed"}
+DDIM: dict[str, Any] = {"sampler": "ddim"}
 SYSTEMS: dict[str, System] = {
     "pdm": System(level_loss_weights=(1.0, 1.0, 4.0)),
-    "pdm, 200 independent values": System("pyramid-200", level_loss_weights=EQUAL_OF_FOUR),
+    "pdm, without texture": System(texture=0.0, level_loss_weights=(1.0, 1.0, 4.0)),
+    "pdm, 200 independent values": System("pyramid-200", 0.0, level_loss_weights=EQUAL_OF_FOUR),
     "pdm, half of the values in coarse levels": System(
-        "pyramid-even", level_loss_weights=EQUAL_OF_FOUR
+        "pyramid-even", 0.0, level_loss_weights=EQUAL_OF_FOUR
     ),
-    "ldm-f8": System("kl-f8", "scalar", "noise", sample={"sampler": "ddim"}),
-    "ldm-f8 by channel": System("kl-f8", predicts="noise", sample={"sampler": "ddim"}),
-    "ldm-f8 by channel, our flow": System("kl-f8", predicts="velocity"),
+    "ldm-f8": System("kl-f8", 0.0, "scalar", "noise", sample=DDIM),
+    "ldm-f8 by channel": System("kl-f8", 0.0, predicts="noise", sample=DDIM),
+    "ldm-f8 by channel, our flow": System("kl-f8", 0.0, predicts="velocity"),
+    "ldm-f8, with texture": System("kl-f8", scale="scalar", predicts="noise", sample=DDIM),
+    "ldm-f8 by channel, our flow, with texture": System("kl-f8", predicts="velocity"),
     "dfm": System(level_loss_weights=EQUAL, model=DFM, sample={"sampler": "euler"}),
     "dfm, 200 independent values": System(
         "pyramid-200",
+        0.0,
         level_loss_weights=EQUAL_OF_FOUR,
         model=DFM | {"level_times": STAGES_OF_FOUR},
         sample={"sampler": "euler"},
@@ -117,6 +127,7 @@ SYSTEMS: dict[str, System] = {
     "lapflow": System(level_loss_weights=EQUAL, model={"windows": LAPFLOW_WINDOWS}),
     "lapflow, 200 independent values": System(
         "pyramid-200",
+        0.0,
         level_loss_weights=EQUAL_OF_FOUR,
         model={"windows": LAPFLOW_WINDOWS_OF_FOUR},
         sample={"steps": EVALUATIONS - 3},  # each start of a level is a stop of its own
@@ -124,7 +135,13 @@ SYSTEMS: dict[str, System] = {
 }
 # The rivals of each ratio; the best of a group counts
 GROUPS: dict[str, tuple[str, ...]] = {
-    "ldm": ("ldm-f8", "ldm-f8 by channel", "ldm-f8 by channel, our flow"),
+    "ldm": (
+        "ldm-f8",
+        "ldm-f8 by channel",
+        "ldm-f8 by channel, our flow",
+        "ldm-f8, with texture",
+        "ldm-f8 by channel, our flow, with texture",
+    ),
     "dfm": ("dfm", "dfm, a stage for each level"),
     "lapflow": ("lapflow",),
 }
@@ -144,7 +161,7 @@ def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, orthogonal_levels=True, **(changes or {})),
-        perceptual=default.perceptual,
+        perceptual=dataclasses.replace(default.perceptual, texture=system.texture),
         training=dataclasses.replace(config.training, optimizer=default.training.optimizer),
     )
 
