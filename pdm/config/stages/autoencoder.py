@@ -40,7 +40,7 @@ class PerceptualConfig:
     weight: Annotated[Positive, "beside the pixel loss"]
     texture: Annotated[
         NonNegative,
-        "part of it: weight of how much features vary in windows, not where; 0: none",
+        "weight in it of how much features vary in each window, which keeps grain; 0: none",
         Neutral(0.0),
     ] = 0.0
 
