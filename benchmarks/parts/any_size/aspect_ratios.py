@@ -39,8 +39,10 @@ from pdm.registry import load_autoencoder
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 
-SQUARE = (48, 48)
-UNSEEN = ((64, 32), (32, 64))  # widths and heights
+SQUARE = (64, 64)
+# Widths and heights. The ratios of the preset `buckets-512` are 4, 2.4, 1.7 and 1.3 to 1; these
+# are the nearest whose sides are multiples of 16, the coarsest map's.
+UNSEEN = ((128, 32), (96, 48), (80, 48), (48, 80), (48, 96), (32, 128))
 SIZES = (SQUARE, *UNSEEN)
 BATCH = 16  # pictures drawn or decoded at once
 TIMES_LARGER = 4  # landscapes are drawn at so many times the size, and reduced
