@@ -223,7 +223,7 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
         ReferenceDistance,
         *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
     )
-    worker.work(tuning, Workers(CPU))
+    worker.train_on_worker(tuning, Workers(CPU))
     record = record_of(tmp_path / "tuned" / FEW_STEPS)
     assert record["map_classes"] == NAMES
     assert record["config"]["map_classes"] == len(NAMES)
