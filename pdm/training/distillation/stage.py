@@ -15,7 +15,8 @@ from pdm.training import diffusion
 from pdm.training.checkpoints import earlier_runs, finished
 from pdm.training.checkpoints.plan import RESTORE, TrainingPlan, plan_training
 from pdm.training.checkpoints.run_record import RunRecord
-from pdm.training.distillation.worker import NAME, Settings, train_on_worker
+from pdm.training.distillation.settings import NAME, Settings
+from pdm.training.distillation.worker import train_on_worker
 from pdm.training.distributed.launchers import Launch, is_first_process, launch_on_ray
 from pdm.training.monitoring.samples.scores import BuildReferenceDistance
 from pdm.weights import FEW_STEPS

@@ -26,6 +26,7 @@ from pdm.registry import load_denoiser
 from pdm.tracking.records.facts import model_tags
 from pdm.training.checkpoints.run_folder import STOP
 from pdm.training.distillation import distil_flow, stage, worker
+from pdm.training.distillation.settings import Settings
 from pdm.training.distributed.launchers import launch_in_process
 from pdm.training.distributed.workers import Workers
 from pdm.weights import FEW_STEPS
@@ -92,7 +93,7 @@ def test_each_checkpoint_is_scored_and_the_loss_falls(distilled):
 def test_a_stopped_and_resumed_tuning_ends_bit_for_bit_like_an_unbroken_one(
     chain, distilled, tmp_path
 ):
-    settings = worker.Settings(
+    settings = Settings(
         stage.distillation_config(CONFIG),
         ReferenceDistance,
         *(chain.latents, tmp_path, tmp_path / "model", chain.diffusion, chain.autoencoder),

@@ -36,6 +36,7 @@ from pdm.tasks.find import build_task
 from pdm.tasks.text import TextFiles
 from pdm.training import autoencoder, diffusion
 from pdm.training.distillation import distil_flow, stage, worker
+from pdm.training.distillation.settings import Settings
 from pdm.training.distillation.student import build_losses
 from pdm.training.distillation.trajectory_starts import TrajectoryStarts
 from pdm.training.distributed.launchers import launch_in_process
@@ -218,7 +219,7 @@ def test_ldms_network_of_maps_is_tuned_with_the_classes_of_its_data(tmp_path):
         SEMANTIC, ReferenceDistance, latents, tmp_path / "run", flow, model
     )
     diffusion.train_on_worker(settings, Workers(CPU))
-    tuning = worker.Settings(
+    tuning = Settings(
         stage.distillation_config(SEMANTIC),
         ReferenceDistance,
         *(latents, tmp_path / "run" / FEW_STEPS / "tuning", tmp_path / "tuned", flow, model),
