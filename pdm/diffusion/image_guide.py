@@ -1,4 +1,4 @@
-"""Guides sampling to a picture of which a part is known, such as its reduction, without training.
+"""Guides sampling to a picture that is known in part, such as by its reduction, without training.
 
 At each evaluation the data that the network predicts move towards data that agree with what is
 known: by a share of the way (as ILVR does with pixels, Choi et al., arXiv:2108.02938, here through

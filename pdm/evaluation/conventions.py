@@ -1,4 +1,4 @@
-"""What `metrics.json` says of its scores: of which pictures they are, and how each is computed."""
+"""What `metrics.json` says of its scores: which pictures they are of, and how each is computed."""
 
 from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.evaluation.distances.precision_recall import NUM_NEAREST

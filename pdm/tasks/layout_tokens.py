@@ -32,7 +32,7 @@ def corner_token(x: float, y: float, side: int) -> int:
 
 
 def largest_boxes(layout: Layout, most: int) -> list[LabelledBox]:
-    """The boxes that are shown to the network: the largest first, at most so many."""
+    """The boxes that are shown to the network: the `most` largest, the largest first."""
 
     def order(box: LabelledBox) -> tuple[float, float, float, str]:
         return -box.area, box.y, box.x, box.class_name

@@ -74,7 +74,7 @@ def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
 
 
 def make_vocabulary(texts: Iterable[str], vocabulary_size: int) -> tuple[str, ...]:
-    """Make the word pieces of some texts, at most so many. Equal texts give equal pieces."""
+    """Make at most `vocabulary_size` word pieces of some texts. Equal texts give equal pieces."""
     from tokenizers.trainers import WordPieceTrainer
 
     ordered = sorted(texts)

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An `ArgumentParser` that suggests the nearest command or option for an unknown one, and says
-    of which command an option is unknown.
+    """An `ArgumentParser` that suggests the nearest command or option for an unknown one, and names
+    the command that does not know an option.
 
     `add_subparsers` makes parsers of this class, too.
     """

@@ -103,7 +103,7 @@ class CurateConfig:
     height_px: Annotated[SidePx, "height of the finished crop"]
     buckets: Annotated[
         tuple[tuple[SidePx, SidePx], ...] | None,
-        "null: all crops have one size; or the sizes, of which each image takes the nearest shape",
+        "null: all crops have one size; or a list of sizes: each image takes the nearest shape",
         Neutral(None),
     ] = None
     max_megapixels: Annotated[Positive, "larger images are dropped without decoding them"]

@@ -4,7 +4,7 @@
     verdict = decide(row, config)  # uses the row, but no pixels
 
 This runs on the workers; pixels stay there. Every picture that can be decoded is measured as far as
-its size allows, also one that a rule drops, so that limits can be changed without decoding again.
+its size allows, even one that a rule drops, so that limits can be changed without decoding again.
 """
 
 import dataclasses

@@ -17,8 +17,7 @@ class BoxCounts:
     Attributes:
         by_class: Number of boxes of each class.
         num_pictures: Pictures with boxes.
-        num_lost: Boxes of which the crop shows less than `MIN_BOX_SHARE` of
-            `pdm.data.annotations.boxes`.
+        num_lost: Boxes that the crop shows by less than `pdm.data.annotations.boxes.MIN_BOX_SHARE`.
         most: Boxes of the picture with the most.
         left_out: Boxes of the sources that no picture gets, kept or not, by reason.
     """

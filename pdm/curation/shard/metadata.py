@@ -106,7 +106,7 @@ def _build_manifest(
 def _describe_buckets(
     written: dict[Place, WrittenShard], sizes: list[tuple[int, int]]
 ) -> list[dict[str, Any]]:
-    """Describe each bucket, also one without a picture, with its shards and their samples."""
+    """Describe each bucket, even one without a picture, with its shards and their samples."""
     shards = {place: one.shard for place, one in sorted(written.items()) if one.shard.num_samples}
     return [
         buckets.describe(

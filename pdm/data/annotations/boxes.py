@@ -149,7 +149,7 @@ def crop_boxes(
             a picture may show little of a large thing, and nothing else.
 
     Returns:
-        Those of which at least `MIN_BOX_SHARE` is in it, as shares of the crop; and the number of
+        Those that are in it by at least `MIN_BOX_SHARE`, as shares of the crop; and the number of
         the others.
     """
     left, top, right, bottom = crop
@@ -240,7 +240,7 @@ def _is_copy(size: tuple[int, int], stated: tuple[float, float]) -> bool:
 
 
 def is_numbers(value: object, count: int) -> bool:
-    """Whether a value of JSON is a list of so many finite numbers."""
+    """Whether a value of JSON is a list of `count` finite numbers."""
     return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
 
 

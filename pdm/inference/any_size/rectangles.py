@@ -1,4 +1,4 @@
-"""Rectangles of a picture, of which a plan says what is enlarged, cut or reduced.
+"""Rectangles of a picture. A plan says which are enlarged, cut or reduced.
 
 Sizes are (H, W) in pixels.
 """

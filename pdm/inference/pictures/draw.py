@@ -87,7 +87,7 @@ class Drawing:
         condition: What the picture shows, with one row.
         negative: What guidance steers away from; None for no condition.
         origin: What its provenance says about the picture beside `models.facts`.
-        layout: What stands where, of which `condition` follows; None without boxes.
+        layout: What stands where; `condition` follows from it. None without boxes.
     """
 
     models: LoadedModels
@@ -108,7 +108,7 @@ class Drawing:
         return facts | self.origin
 
     def at_size(self, size: tuple[int, int]) -> "Drawing":
-        """The same at another (H, W) that the model was trained at, also where it is tiled."""
+        """The same at another (H, W) that the model was trained at, even where it is tiled."""
         return dataclasses.replace(
             self, models=dataclasses.replace(self.models, size=size), size=size
         )

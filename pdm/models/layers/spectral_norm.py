@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from pdm.models.layers.spectral_division import as_matrix, reorder, with_gradients
 
 INITIAL_ITERATIONS = 15  # as in torch
-SETTLING_ITERATIONS = 64  # within a hundredth, also where the two largest values are close
+SETTLING_ITERATIONS = 64  # within a hundredth, even where the two largest values are close
 EPSILON = 1e-12
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -46,7 +46,7 @@ class Contents:
         group: The workers whose parts make up the state; None if this is all of it.
 
     Attributes:
-        read: Set as soon as `write` no longer needs the tensors, also if it fails.
+        read: Set as soon as `write` no longer needs the tensors, even if it fails.
     """
 
     files: dict[str, dict[str, Tensor]]

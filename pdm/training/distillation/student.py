@@ -24,7 +24,7 @@ def build_losses(
     """Build the student, which starts with its teacher's weights, and its losses.
 
     The student has no dropout: its targets have no noise that it could overfit to. All of its
-    weights are trained, also if the flow was fine-tuned by LoRA (docs/decisions/lora.md).
+    weights are trained, even if the flow was fine-tuned by LoRA (docs/decisions/lora.md).
 
     Args:
         config: With `distil`.

@@ -51,7 +51,7 @@ class Meters:
         self._rate = matrix_rate(self.device, self.dtype)
 
     def count(self, images: int, **values: Tensor) -> None:
-        """Count a finished step of so many images, over all workers."""
+        """Count a finished step of `images` images, over all workers."""
         self._images += images
         self.add(values)
 

@@ -38,7 +38,7 @@ def model(folder, pictures):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Two models, of which one has seen only the later half, and the shards of that half."""
+    """Two models, one of which has seen only the later half, and the shards of that half."""
     monkeypatch.chdir(tmp_path)
     model(tmp_path / "models/autoencoder", PICTURES)
     model(tmp_path / "models/diffusion", PICTURES[10:])

@@ -67,8 +67,8 @@ def near_pairs(hashes: Hashes, max_distance: int) -> Pairs:
 def parts_to_search(num_hashes: int, num_bits: int, max_distance: int) -> list[Part]:
     """The parts to sort by. Any two hashes within the limit agree on at least one of them.
 
-    The hash is cut into `num_pieces` pieces, of which at least one has no more than its share of
-    the differing bits. That piece is cut into blocks, of which all but that share agree.
+    The hash is cut into `num_pieces` pieces; at least one of them has no more than its share of
+    the differing bits. That piece is cut into blocks; all of them but that share agree.
     """
     best_cost, best = num_hashes**2 / 2 * COMPARING, (1, 0)  # one empty part: all pairs
     for num_pieces in range(1, min(max_distance + 1, num_bits) + 1):

@@ -159,7 +159,7 @@ def _suppress(boxes: NDArray[Any], scores: Floats, max_overlap: float) -> NDArra
 
 
 def _without_nested(faces: list[Face]) -> list[Face]:
-    """Remove the less certain of two faces of which one contains most of the other."""
+    """Remove the less certain of two faces where one contains most of the other."""
     best: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(_overlap(face, better) <= SAME_FACE for better in best):

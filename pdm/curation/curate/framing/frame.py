@@ -62,7 +62,7 @@ def _content_box(margins: Margins, small: Pixels, size: tuple[int, int]) -> Box:
 
 
 def _faces(pixels: Pixels, content: Box) -> tuple[Box, ...]:
-    """Faces in the content, of which `pixels` are a reduced copy."""
+    """Faces in the content; `pixels` are a reduced copy of it."""
     across, down = content.width_px / pixels.shape[1], content.height_px / pixels.shape[0]
     return tuple(
         Box(

@@ -21,7 +21,7 @@ _MAX_UINT16 = 65535
 _WHITE = 4.0  # linear light that the tone curve maps to its end
 _GRAIN = 5  # 8-bit levels; the standard deviation is 0.9 of it
 _STRIP = 8  # coarse rows
-_METERED = 16  # the meter looks at every so many coarse rows and columns
+_METERED = 16  # step of the meter, in coarse rows and columns
 
 
 def photograph(

@@ -27,7 +27,7 @@ _STATUS = re.compile(r"http_(?:[1235](?:\d\d|xx)|4xx|408|425|429)")
 
 
 def check_reasons(reasons: Collection[str]) -> None:
-    """Check reasons of which the failures shall be fetched again.
+    """Check the reasons whose failures are to be fetched again.
 
     Args:
         reasons: Each one of `REASONS`, or one HTTP status, such as http_503.

@@ -82,7 +82,7 @@ def drawing_processes(num_processes: int | None = None) -> Iterator[Executor]:
     """Processes that draw during the block. At its end, what was not begun is cancelled.
 
     Args:
-        num_processes: At most so many; None for one per usable CPU.
+        num_processes: The most to start; None for one per usable CPU.
     """
     context = multiprocessing.get_context("spawn")  # fork is not safe with threads
     number = num_processes or usable_cpus()

@@ -31,8 +31,8 @@ def encode_maps(canvas: Canvas, tiles_at_once: int) -> Pyramid:
 
 
 class EncodedOnce:
-    """The maps of a picture, of which tiles are cut; for a model that was trained to enlarge and
-    has a single level.
+    """The maps of a picture, to cut tiles from; for a model that was trained to enlarge and has a
+    single level.
 
     Args:
         canvas: The picture.
