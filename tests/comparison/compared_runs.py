@@ -13,6 +13,19 @@ SCORE = "frechet_random_conv/samples_vs_val"
 FLOOR = "frechet_random_conv/train_vs_val"
 VERSION = "d" * 64
 NUM_REPLICATES = 400
+TRACKED = {
+    "stage": "diffusion",
+    "parent": "one",
+    "params": {},
+    "tags": {"mlflow.source.git.commit": "c" * 40},
+    "data": {},
+    "began": 1.0,
+    "process": 1,
+    "ended": 2.0,
+    "status": "FINISHED",
+    "costs": {"wall_seconds": 3725.0, "cpu_hours": 2.0, "training_flops": 3e15},
+    "sent": {},
+}
 
 
 def replicates(
@@ -45,56 +58,44 @@ def write_run(
     folder: Path, score: float, *, rate: float = 0.1, version: str = VERSION, seeds=(0, 1)
 ) -> Path:
     """A project's folder after `evaluate`."""
-    plots, samples = folder / "plots" / "evaluation", folder / "samples"
-    for path in (plots, samples, folder / "runs" / "diffusion" / "abc"):
+    plots, run_folder = folder / "plots", folder / "runs" / "diffusion" / "abc"
+    for path in (plots / "evaluation", folder / "samples", run_folder):
         path.mkdir(parents=True)
     (folder / "params.yaml").write_text(f"diffusion: {{rate: {rate}}}\nevaluate: {{seed: 0}}\n")
     found = replicates(score, version=version)
-    values = found.scores[SCORE]
-    low, high = np.percentile(values, (2.5, 97.5))
-    (folder / "metrics.json").write_text(
-        json.dumps(
-            {
-                "frechet_random_conv": {"samples_vs_val": score, "train_vs_val": 0.2},
-                "intervals": {
-                    "frechet_random_conv": {"samples_vs_val": {"low": low, "high": high}}
-                },
-                "reconstruction": {"psnr_db": {"levels_1": 20.0}},
-                "counts": {"num_val": 9},
-                "conventions": {"features": "<b>none</b>"},
-            }
-        )
-    )
-    (plots / "replicates.json").write_text(
-        json.dumps(
-            {
-                "data_sha256": version,
-                "seed": 0,
-                "num_replicates": NUM_REPLICATES,
-                "scores": {SCORE: list(values)},
-            }
-        )
-    )
+    write_scores(folder / "metrics.json", score, found)
+    write_replicates(plots / "evaluation" / "replicates.json", found)
     rows = [f"{step},{score + 1 / step}" for step in range(10, 1000, 10)]
-    (folder / "plots" / "diffusion.csv").write_text("\n".join(["images_seen,loss", *rows]) + "\n")
+    (plots / "diffusion.csv").write_text("\n".join(["images_seen,loss", *rows]) + "\n")
+    write_samples(folder / "samples", seeds, round(score))
+    (run_folder / "tracking.json").write_text(json.dumps(TRACKED))
+    return folder
+
+
+def write_scores(path: Path, score: float, found: Replicates) -> None:
+    low, high = np.percentile(found.scores[SCORE], (2.5, 97.5))
+    scores = {
+        "frechet_random_conv": {"samples_vs_val": score, "train_vs_val": 0.2},
+        "intervals": {"frechet_random_conv": {"samples_vs_val": {"low": low, "high": high}}},
+        "reconstruction": {"psnr_db": {"levels_1": 20.0}},
+        "counts": {"num_val": 9},
+        "conventions": {"features": "<b>none</b>"},
+    }
+    path.write_text(json.dumps(scores))
+
+
+def write_replicates(path: Path, found: Replicates) -> None:
+    seed, count = found.setting
+    facts = {"data_sha256": found.data_sha256, "seed": seed, "num_replicates": count}
+    scores = {name: list(values) for name, values in found.scores.items()}
+    path.write_text(json.dumps(facts | {"scores": scores}))
+
+
+def write_samples(folder: Path, seeds, look: int) -> None:
+    """Write a picture for each seed; other looks give other pictures."""
     listed = []
     for seed in seeds:
-        pixels = np.random.default_rng([seed, round(score)]).integers(0, 255, (16, 32, 3))
-        Image.fromarray(pixels.astype(np.uint8)).save(samples / f"{seed:06}.png")
+        pixels = np.random.default_rng([seed, look]).integers(0, 255, (16, 32, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{seed:06}.png")
         listed.append({"file": f"{seed:06}.png", "seed": seed})
-    (samples / "samples.json").write_text(json.dumps({"samples": listed}))
-    record = {
-        "stage": "diffusion",
-        "parent": "one",
-        "params": {},
-        "tags": {"mlflow.source.git.commit": "c" * 40},
-        "data": {},
-        "began": 1.0,
-        "process": 1,
-        "ended": 2.0,
-        "status": "FINISHED",
-        "costs": {"wall_seconds": 3725.0, "cpu_hours": 2.0, "training_flops": 3e15},
-        "sent": {},
-    }
-    (folder / "runs" / "diffusion" / "abc" / "tracking.json").write_text(json.dumps(record))
-    return folder
+    (folder / "samples.json").write_text(json.dumps({"samples": listed}))
