@@ -151,11 +151,19 @@ def test_the_judge_has_trained_nothing():
     assert {config.perceptual.network for config in configs} == {TEACHER} != {JUDGE}
 
 
-def test_systems_on_the_pyramid_share_one_first_stage_and_so_do_ldms():
-    torch.manual_seed(0)
-    for kind in ("pyramid", "pyramid-200", "kl-f8"):
-        same = [one for one in SYSTEMS.values() if one.first_stage == kind]
-        assert all(first_stage_config(one, 3) == first_stage_config(same[0], 3) for one in same)
+def test_systems_with_the_same_latents_and_losses_share_one_first_stage():
+    by_kind = {}
+    for system in SYSTEMS.values():
+        kind = system.first_stage, system.texture
+        by_kind.setdefault(kind, []).append(first_stage_config(system, 3))
+    assert {kind for kind, _ in by_kind} == {"pyramid", "pyramid-200", "pyramid-even", "kl-f8"}
+    for same in by_kind.values():
+        assert all(config == same[0] for config in same)
+
+
+def test_ldm_has_its_first_stage_with_our_texture_term_and_without():
+    texture = {SYSTEMS[name].texture for name in GROUPS["ldm"]}
+    assert texture == {0.0, SYSTEMS[OURS].texture}
 
 
 @pytest.mark.slow
