@@ -1,18 +1,23 @@
 """A damaged table of rows or decisions is never read as another, and never ends in a traceback."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pdm import params
+from pdm.curation.curate.explain import explain
 from pdm.curation.curate.raw import load_rows
 from pdm.curation.scrape.raw import SCHEMA
+from pdm.curation.shard import shard
 from pdm.data import decisions
 from pdm.data.parquet import write_table
 from pdm.data.verification.raw_shards import check_raw
 from pdm.errors import BadInput
+from pdm.params.keys import DEFAULT
 
 
 def facts(number: int) -> dict[str, object]:
@@ -82,3 +87,18 @@ def test_damaged_decisions_are_refused(decided, tmp_path):
     assert_same_or_refused(
         lambda folder: decisions.load_matching(folder, "key", [str(key)]), decided, copies
     )
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{", "{}", '{"limits": 3}'])
+def test_a_damaged_summary_of_decisions_is_named_with_what_to_do(content, decided, tmp_path):
+    folder = Path(shutil.copytree(decided, tmp_path / "decisions"))
+    if content is not None:
+        (folder / "summary.json").write_text(content)
+    outputs = {"shards": tmp_path / "shards", "report": tmp_path / "data.html"}
+    config = params.load(DEFAULT).shard
+    for use in (
+        lambda: explain(str(facts(7)["key"]), decisions=folder, shards=outputs["shards"]),
+        lambda: shard(config, raw=tmp_path, decisions=folder, **outputs),
+    ):
+        with pytest.raises(BadInput, match=r"decisions/summary\.json .*run `pyramid curate` again"):
+            use()

@@ -4,7 +4,6 @@ Only the needed columns and rows are read, so it takes seconds for a million pic
 """
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from pdm.data.decisions import Row, load_columns, load_matching
 from pdm.data.printable import printable
 from pdm.data.shards.manifest import FILE_NAME, read
 from pdm.data.shards.tars import members
+from pdm.data.summary import read_limits
 from pdm.errors import BadInput
 
 MAX_NAMED = 5  # pictures in an error
@@ -40,14 +40,15 @@ def explain(name: str, *, decisions: Path, shards: Path) -> str:
         shards: Written by the stage `shard`; may be absent.
 
     Raises:
-        BadInput: No picture matches, or several; the message lists the nearest.
+        BadInput: No picture matches, or several; the message lists the nearest. Or `decisions`
+            cannot be read.
     """
     [row] = load_matching(decisions, "key", [_find(name, decisions)])
-    summary = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))
+    limits = read_limits(decisions)
     lines = [
         _verdict(row),
         *_origin(row),
-        *_scores(row, summary["limits"]),
+        *_scores(row, limits),
         *_group(row, decisions),
         *_crop(row),
         *_place(row, shards),

@@ -5,7 +5,6 @@ output and cache folders under the same path. Equal input gives equal bytes, wha
 tasks and the content of the cache.
 """
 
-import json
 import logging
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -32,6 +31,7 @@ from pdm.data.annotations.maps import read_names
 from pdm.data.decisions import Row, load
 from pdm.data.shards.tars import num_whole_members
 from pdm.data.space import disk_space_for
+from pdm.data.summary import FILE_NAME, read_limits, read_summary
 from pdm.files import atomic_folder
 from pdm.machine.cluster import ray_session, result_of
 from pdm.progress import SECONDS_BETWEEN_LINES, Progress
@@ -65,12 +65,12 @@ def shard(
         cache: Folder of finished crops, for later runs; None stores nothing.
 
     Raises:
-        BadInput: `decisions` is missing or cannot be read.
+        BadInput: `decisions` or the summary of `raw` is missing or cannot be read.
         QualityGate: A split has no image, or none of the main size. Nothing is published.
         Unavailable: The disk has no room for the shards, or became full.
     """
     rows = load(decisions)
-    limits = json.loads((decisions / "summary.json").read_text(encoding="utf-8"))["limits"]
+    limits = read_limits(decisions)
     kept = [row for row in rows if row["outcome"] == "kept"]
     splits = assign_splits(rows, config.val_share, config.hold_out)
     crops = CropCache(cache.resolve(), config) if cache else None
@@ -122,8 +122,7 @@ def warn_if_few(num_training: int) -> None:
 
 def _boxes_left_out(raw: Path) -> dict[str, int]:
     """Boxes of the sources that `scrape` left out, by reason."""
-    path = raw / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    summary = read_summary(raw, "scrape") if (raw / FILE_NAME).is_file() else {}
     return dict(summary.get(LEFT_OUT, {}))
 
 
