@@ -29,7 +29,7 @@ def record_of(folder: Path) -> ModelRecord:
     it lacks raises `BadInput`.
 
     Raises:
-        BadInput: The file is missing or damaged.
+        BadInput: The file is missing or damaged, or a size in it is not a number above 0.
     """
     if not (folder / "config.json").exists():
         raise BadInput(
@@ -45,4 +45,29 @@ def record_of(folder: Path) -> ModelRecord:
             f"{folder} is not a model folder that can be read ({error}); copy it again, or "
             "train it again"
         ) from error
+    for name, (expected, fits) in EXPECTED.items():
+        if record.get(name) is not None and not fits(record[name]):
+            raise BadInput(
+                f"{folder}/config.json has {name} {json.dumps(record[name])}, expected {expected}; "
+                "copy the folder again"
+            )
     return ModelRecord(folder, record)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _are_shapes(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(shape, list) and len(shape) == 3 and all(map(_is_count, shape))
+        for shape in value
+    )
+
+
+# Values that commands read before a network is built, which checks the others.
+EXPECTED = {
+    "image_height_px": ("a whole number above 0", _is_count),
+    "image_width_px": ("a whole number above 0", _is_count),
+    "level_shapes": ("a list of [channels, height, width]", _are_shapes),
+}
