@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,9 @@ from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.sampling_networks import load_networks
 from pdm.model_record import record_of
+from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.denoiser import Denoiser
+from pdm.models.levels.pyramid import LevelShape
 from pdm.models.noise_schedule import NUM_STEPS
 from pdm.pipelines.components import GUIDE, SAMPLING, TEXT_ENCODER
 from pdm.registry import load_autoencoder
@@ -66,12 +69,7 @@ def export_diffusers(
             is something else.
     """
     record = record_of(models / "diffusion")
-    digest = _digest_of(models / "autoencoder")
-    if record.get("autoencoder_sha256") != digest:
-        raise BadInput(
-            f"{models / 'diffusion'} was not trained on latents of {models / 'autoencoder'}; name "
-            "a folder with both models of one run"
-        )
+    _check_pair(models, record)
     _check_output(output, models)
     autoencoder = load_autoencoder(models / "autoencoder")
     shapes = tuple((c, h, w) for c, h, w in record["level_shapes"])
@@ -89,6 +87,26 @@ def export_diffusers(
         )
     if reason or kind == "custom":
         return _write_custom(config, models, output, reason)
+    return _write_stock(autoencoder, network, shapes, models, output)
+
+
+def _check_pair(models: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a diffusion model, by its `config.json`, that belongs to another autoencoder."""
+    if record.get("autoencoder_sha256") != _digest_of(models / "autoencoder"):
+        raise BadInput(
+            f"{models / 'diffusion'} was not trained on latents of {models / 'autoencoder'}; name "
+            "a folder with both models of one run"
+        )
+
+
+def _write_stock(
+    autoencoder: Autoencoder,
+    network: Denoiser,
+    shapes: tuple[LevelShape, ...],
+    models: Path,
+    output: Path,
+) -> str:
+    """Write diffusers' own pipeline, and say how to load it."""
     own_unet = has_own_unet(network)
     with atomic_folder(output) as temporary:
         stock_pipeline(autoencoder, network, shapes).save_pretrained(temporary)
@@ -229,10 +247,9 @@ Where the package pyramid-diffusion is installed (`pip install .` in the folder 
     pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)
     images = pipeline(seed=0, num_images=4).images
 
-`pipeline.py` imports the pipeline from the package. Of a model of text it takes a prompt, of one of
-layouts `boxes`, of one for super-resolution `image`, for inpainting `image` and `mask_image`, and
-for maps `image`, the map of class indices. `height` and `width` ask for another size than that of
-the training.
-`sampling.json` has the settings of sampling; `num_inference_steps` and
-`guidance_scale` replace two of them.
+`pipeline.py` imports the pipeline from the package. What it takes depends on the task of the model:
+text takes a prompt; layouts take `boxes`; super-resolution takes `image`; inpainting takes `image`
+and `mask_image`; maps take `image`, the map of class indices. `height` and `width` ask for another
+size than that of the training. `sampling.json` has the settings of sampling; `num_inference_steps`
+and `guidance_scale` replace two of them.
 """
