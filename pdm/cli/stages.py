@@ -55,6 +55,7 @@ def shard(args: argparse.Namespace) -> None:
         decisions=args.decisions,
         shards=args.shards,
         report=args.report,
+        table=args.table,
         cache=args.cache,
     )
 
@@ -126,6 +127,7 @@ STAGES = {
             "decisions": "data/decisions",
             "shards": "data/shards",
             "report": "reports/data.html",
+            "table": "data/images.parquet",
             "cache": "runs/shard",
         },
     ),

@@ -16,6 +16,7 @@ from pdm.config.stages.shard import ShardConfig
 from pdm.curation.class_counts import describe_classes
 from pdm.curation.shard.box_counts import join
 from pdm.curation.shard.crops import CropCache
+from pdm.curation.shard.image_table import write_image_table
 from pdm.curation.shard.metadata import Place, write_metadata
 from pdm.curation.shard.report.page import Report, write_report
 from pdm.curation.shard.split import TRAIN, VAL, assign_splits, shard_of
@@ -52,9 +53,11 @@ def shard(
     decisions: Path,
     shards: Path,
     report: Path,
+    table: Path | None = None,
     cache: Path | None = None,
 ) -> None:
-    """Write `shards` (tars, `manifest.json`, card, Croissant file) and the HTML `report`.
+    """Write `shards` (tars, `manifest.json`, card, Croissant file), the HTML `report`, and the
+    `table` of images.
 
     Args:
         config: Encoding and split.
@@ -62,6 +65,7 @@ def shard(
         decisions: Written by `curate`.
         shards: Is replaced as a whole, or left unchanged if the stage fails.
         report: One HTML page.
+        table: One row for each image (`pdm.curation.shard.image_table`); None writes none.
         cache: Folder of finished crops, for later runs; None stores nothing.
 
     Raises:
@@ -90,6 +94,8 @@ def shard(
             manifest = write_metadata(
                 folder, written, crop_rows, splits, config, limits, map_names, box_counts
             )
+        if table:
+            write_image_table(table, crop_rows, splits, _shard_names(plan))
         about = Report(decisions, splits, failures, limits, manifest, box_counts)
         write_report(report, about, raw.resolve())
     num_cut = sum(one.num_cut for one in written.values())
@@ -149,6 +155,11 @@ def _size_of(row: Row) -> tuple[int, int]:
 
 def _shard_name(split: str, bucket: str, number: int) -> str:
     return f"{split}-{bucket}-{number:06}.tar" if bucket else f"{split}-{number:06}.tar"
+
+
+def _shard_names(plan: Plan) -> dict[str, str]:
+    """Name of the tar of each image, by key."""
+    return {row["key"]: _shard_name(*place) for place, rows in plan.items() for row in rows}
 
 
 def _write_shards(

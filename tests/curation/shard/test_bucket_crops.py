@@ -1,4 +1,5 @@
-"""Crops of many aspect ratios: which bucket a picture gets, and shards of one size each."""
+"""Crops of many aspect ratios: which bucket a picture gets, shards of one size each, and the table
+of all images in them."""
 
 import io
 import json
@@ -7,6 +8,7 @@ import random
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from curation_pictures import CURATE, SHARD, but, jpeg, scene, write_raw
 from PIL import Image
@@ -17,9 +19,10 @@ from pdm.curation.curate.framing.frame import frame
 from pdm.curation.curate.judge import judge
 from pdm.curation.curate.rules import too_small
 from pdm.curation.shard import shard
+from pdm.curation.shard.image_table import write_image_table
 from pdm.curation.shard.split import assign_splits
 from pdm.data import decisions as tables
-from pdm.data.shards import manifest
+from pdm.data.shards import manifest, tars
 from pdm.data.shards.buckets import buckets_of
 from pdm.data.verification.verify import verify
 from pdm.errors import QualityGate
@@ -49,6 +52,7 @@ def work(tmp_path_factory, ray_cluster):
         decisions=folder / "decisions",
         shards=folder / "shards",
         report=folder / "report.html",
+        table=folder / "images.parquet",
     )
     return folder
 
@@ -181,3 +185,59 @@ def test_card_and_report_count_pictures_by_bucket(work):
         assert f"<td>{width} × {height}</td>" in report
     croissant = json.loads((work / "shards" / "croissant.json").read_text())
     assert "256x128, 160x192, 128x256" in croissant["description"]
+
+
+def table_of(work):
+    return pq.read_table(work / "images.parquet").to_pylist()
+
+
+def records(work):
+    """{key: (name of the tar, content of `key.json`)}"""
+    return {
+        name.partition(".")[0]: (tar.name, json.loads(content))
+        for tar in (work / "shards").glob("*.tar")
+        for name, content in tars.read_members(tar).items()
+        if name.endswith(".json")
+    }
+
+
+def test_the_table_has_a_row_for_each_image_in_the_shards_in_key_order(work):
+    assert [row["key"] for row in table_of(work)] == sorted(records(work))
+    assert len(table_of(work)) == len(SIZES)
+
+
+def test_a_row_of_the_table_says_what_the_record_in_the_shard_says(work):
+    found = records(work)
+    for row in table_of(work):
+        shard_name, record = found[row["key"]]
+        crop = {f"crop_{name}": value for name, value in record.pop("crop").items()}
+        del record["image_sha256"]
+        assert row["shard"] == shard_name
+        assert {name: row[name] for name in record} == record
+        assert {name: row[name] for name in crop} == crop
+
+
+def test_a_row_of_the_table_has_the_scores_of_its_decision(work):
+    decided = {row["key"]: row for row in tables.load(work / "decisions")}
+    for row in table_of(work):
+        assert row["sharpness"] == decided[row["key"]]["sharpness"] > 0
+        assert row["blocking"] == decided[row["key"]]["blocking"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "captions", "expected"),
+    [(None, None, []), ("a boat", None, ["a boat"]), ("a boat", ["a boat", "a ship"], None)],
+)
+def test_the_table_lists_all_captions_of_an_image(work, tmp_path, caption, captions, expected):
+    row = tables.load(work / "decisions")[0] | {"caption": caption, "captions": captions}
+    path = tmp_path / "images.parquet"
+    write_image_table(path, [row], {row["key"]: "val"}, {row["key"]: "val-000000.tar"})
+    assert pq.read_table(path)["captions"].to_pylist() == [expected or captions or []]
+
+
+def test_the_table_of_equal_rows_has_equal_bytes(work, tmp_path):
+    rows = [row for row in tables.load(work / "decisions") if row["outcome"] == "kept"]
+    names = {row["key"]: "train-000000.tar" for row in rows}
+    for name in ("one", "other"):
+        write_image_table(tmp_path / name, rows, dict.fromkeys(names, "train"), names)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
