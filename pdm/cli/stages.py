@@ -17,6 +17,8 @@ def scrape(args: argparse.Namespace) -> None:
     """Fetch the images of all sources unchanged, and record the outcome of every URL."""
     if args.only_errors and not args.retry_failed:
         raise BadInput("--only-errors chooses among what failed before; add --retry-failed")
+    if args.max_failed_runs and not args.retry_failed:
+        raise BadInput("--max-failed-runs chooses among what failed before; add --retry-failed")
     config = params.load(args.params).scrape
     from pdm.curation.scrape import scrape
 
@@ -28,6 +30,7 @@ def scrape(args: argparse.Namespace) -> None:
         decisions=args.decisions,
         retry_failed=args.retry_failed,
         only_errors=args.only_errors,
+        max_failed_runs=args.max_failed_runs,
     )
 
 

@@ -72,6 +72,12 @@ def _add_retries(scrape: CommandParser) -> None:
         help="with --retry-failed: only what failed for one of these reasons, such as "
         "timeout,http_5xx,dns (data/raw/summary.json counts them)",
     )
+    scrape.add_argument(
+        "--max-failed-runs",
+        type=positive_count,
+        metavar="N",
+        help="with --retry-failed: only what failed in fewer than N runs so far",
+    )
 
 
 def _add_explain(curate: CommandParser) -> None:

@@ -15,6 +15,7 @@ def scrape(
     decisions: Path | None = None,
     retry_failed: bool = False,
     only_errors: Collection[str] = (),
+    max_failed_runs: int | None = None,
 ) -> dict[str, int]:
     """Run the stage; see `pdm.curation.scrape.stage.scrape`."""
     # Imported here: the drawing workers import this package without the stage's libraries, which
@@ -29,4 +30,5 @@ def scrape(
         decisions=decisions,
         retry_failed=retry_failed,
         only_errors=only_errors,
+        max_failed_runs=max_failed_runs,
     )

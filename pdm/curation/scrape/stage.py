@@ -37,6 +37,7 @@ def scrape(
     decisions: Path | None = None,
     retry_failed: bool = False,
     only_errors: Collection[str] = (),
+    max_failed_runs: int | None = None,
 ) -> dict[str, int]:
     """Fetch every image of every source into raw shards, with one row for each URL or file.
 
@@ -53,6 +54,7 @@ def scrape(
         retry_failed: Fetch again what failed before.
         only_errors: Of that, only what failed for one of these reasons, such as timeout or
             http_5xx; empty: everything.
+        max_failed_runs: Of that, only what failed in fewer runs; None: everything.
 
     Returns:
         Number of rows by status: "ok", "failed", "dropped".
@@ -73,7 +75,12 @@ def scrape(
         find_img2dataset()  # fails here rather than after minutes of drawing
     with atomic_folder(raw) as folder, _work_folder(raw) as work:
         fetching = CachedFetch(
-            config, cache, removals, retry_failed=retry_failed, only_errors=only_errors
+            config,
+            cache,
+            removals,
+            retry_failed=retry_failed,
+            only_errors=only_errors,
+            max_failed_runs=max_failed_runs,
         )
         outcomes = _fetch_all(config, listed, work, fetching)
         summary = write_shards(

@@ -102,9 +102,28 @@ def test_what_failed_is_tried_again_by_reason(project, caplog):
     assert "0 fetched again, 3 (http_500 1, http_503 1, short_body 1) not" in caplog.text
 
 
-def test_reasons_need_the_option_that_retries(tmp_path, monkeypatch, capsys):
+def test_what_failed_in_so_many_runs_is_left(project, caplog):
+    caplog.set_level(logging.INFO)
+    failed = Outcome(status="failed", reason="timeout", error_message="10 s")
+    cache = FetchCache(project.cache, settings())
+    for path, runs in (("/ok?once", 1), ("/ok?twice", 2)):
+        url = f"{project.server.url}{path}"
+        for _ in range(runs):
+            cache.store(key_of(url), Target(url=url, rule=any_address), failed, None)
+
+    found = project.run("/ok?once", "/ok?twice", retry_failed=True, max_failed_runs=2)
+    assert [found[path]["status"] for path in ("/ok?once", "/ok?twice")] == ["ok", "failed"]
+    assert dict(project.server.hits) == {"/ok": 1}
+    log = "1 (timeout 1) fetched again, 0 not, 1 (timeout 1) not after 2 runs"
+    assert log in caplog.text
+
+
+@pytest.mark.parametrize("option", ["--only-errors=timeout", "--max-failed-runs=3"])
+def test_what_chooses_among_failures_needs_the_option_that_retries(
+    tmp_path, monkeypatch, capsys, option
+):
     monkeypatch.chdir(tmp_path)
-    assert main(["scrape", "--only-errors", "timeout"]) == 2
+    assert main(["scrape", option]) == 2
     assert "add --retry-failed" in capsys.readouterr().err
 
 
@@ -205,6 +224,29 @@ def test_what_is_kept_is_known_again(cache):
 def test_a_damaged_picture_is_fetched_again(cache):
     cache.look_up(KEY, TARGET).content.path.write_bytes(JPEG[:-1] + b"!")
     assert cache.look_up(KEY, TARGET) is None
+
+
+def test_runs_are_counted_in_which_a_url_failed_one_after_the_other(cache):
+    failure = Outcome(status="failed", reason="timeout", error_message="5 s", retrieved_at="then")
+    assert cache.failed_runs(KEY, TARGET) == 0
+    for count in (1, 2, 3):
+        cache.store(KEY, TARGET, failure, None)
+        assert cache.failed_runs(KEY, TARGET) == count
+    assert cache.failed_runs(KEY, Target(url="http://a.example/y", rule=public_only)) == 0
+    cache.store(KEY, TARGET, Outcome(status="dropped", reason="http_404"), None)
+    assert cache.failed_runs(KEY, TARGET) == 0
+    cache.store(KEY, TARGET, failure, None)
+    assert cache.failed_runs(KEY, TARGET) == 1
+
+
+def test_a_failure_that_an_earlier_version_stored_counts_once(cache):
+    cache.store(KEY, TARGET, Outcome(status="failed", reason="timeout"), None)
+    path = next(cache.folder.glob("*/*.json"))
+    record = json.loads(path.read_text())
+    del record["failed_runs"]
+    path.write_text(json.dumps(record))
+    assert cache.failed_runs(KEY, TARGET) == 1
+    assert cache.look_up(KEY, TARGET).reason == "timeout"
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}"])

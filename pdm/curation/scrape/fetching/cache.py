@@ -4,7 +4,8 @@ A folder with two files for every URL, by its key: its outcome (`KEY.json`) and 
 It is written while pictures arrive, so that an interrupted run continues from there. It is outside
 DVC, which clears a stage's outputs before it runs. Deleting it costs only time.
 
-Failures are stored only when a run ends well; `--retry-failed` tries them again.
+Failures are stored only when a run ends well; `--retry-failed` tries them again. Their outcome says
+in how many runs they failed one after the other (`failed_runs`).
 """
 
 import json
@@ -52,9 +53,17 @@ class FetchCache:
         path = self._picture_path(key)
         return replace(outcome, content=Content(path, 0, path.stat().st_size))
 
+    def failed_runs(self, key: str, target: Target) -> int:
+        """In how many runs the URL failed, one after the other."""
+        record = _read(self._record_path(key))
+        if record is None or record["url"] != target.url or record["status"] != "failed":
+            return 0
+        return int(record.get("failed_runs", 1))  # older records lack it
+
     def store(self, key: str, target: Target, outcome: Outcome, picture: Path | None) -> None:
         """Store the outcome of a URL; the file `picture` is moved into the cache."""
         path = self._record_path(key)
+        failed_runs = self.failed_runs(key, target) + 1
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # first: a record must never describe another picture
         if picture is not None:
@@ -63,6 +72,8 @@ class FetchCache:
             temporary.replace(self._picture_path(key))
         record = {name: getattr(outcome, name) for name in _OUTCOME_FIELDS}
         record |= {"url": target.url, "rules": self._rules(target, outcome.reason)}
+        if outcome.status == "failed":
+            record["failed_runs"] = failed_runs
         temporary = path.with_name(f".tmp-{path.name}")
         temporary.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
         temporary.replace(path)

@@ -30,6 +30,7 @@ class CachedFetch:
         retry_failed: Fetch again what failed before.
         only_errors: Of that, only what failed for one of these reasons, such as timeout or
             http_5xx; empty: everything.
+        max_failed_runs: Of that, only what failed in fewer runs; None: everything.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class CachedFetch:
         *,
         retry_failed: bool,
         only_errors: Collection[str] = (),
+        max_failed_runs: int | None = None,
     ) -> None:
         self._config, self._removals, self._retry_failed = config, removals, retry_failed
-        self._only_errors = only_errors
+        self._only_errors, self._max_failed_runs = only_errors, max_failed_runs
         self._cache = FetchCache(cache, config) if cache else None
         self._lock = threading.Lock()
         self._failed: dict[str, tuple[Target, Outcome]] = {}
@@ -106,23 +108,26 @@ class CachedFetch:
         self, entries: Mapping[str, Entry], targets: Mapping[str, Target]
     ) -> dict[str, Outcome]:
         cached: dict[str, Outcome] = {}
-        retried, left = Counter[str](), Counter[str]()
+        retried, left, given_up = Counter[str](), Counter[str](), Counter[str]()
         for key, target in targets.items():
             if self._cache is None or entries[key].source == builtin.NAME:
                 continue
             outcome = self._cache.look_up(key, target)
             if outcome is None:
                 continue
-            is_retried = self._retry_failed and self._is_to_retry(outcome)
+            counts = left
+            if self._retry_failed and self._is_to_retry(outcome):
+                counts = given_up if self._failed_too_often(key, target) else retried
             if outcome.status == "failed":
-                (retried if is_retried else left)[str(outcome.reason)] += 1
-            if not is_retried:
+                counts[str(outcome.reason)] += 1
+            if counts is not retried:
                 cached[key] = outcome
         if self._retry_failed:
             logger.info(
-                "scrape: of what failed before, %s fetched again, %s not",
+                "scrape: of what failed before, %s fetched again, %s not%s",
                 _list(retried),
                 _list(left),
+                f", {_list(given_up)} not after {self._max_failed_runs} runs" if given_up else "",
             )
         return cached
 
@@ -130,6 +135,11 @@ class CachedFetch:
         return outcome.status == "failed" and (
             not self._only_errors or is_among(outcome.reason or "", self._only_errors)
         )
+
+    def _failed_too_often(self, key: str, target: Target) -> bool:
+        if self._cache is None or self._max_failed_runs is None:
+            return False
+        return self._cache.failed_runs(key, target) >= self._max_failed_runs
 
     def _store(self, key: str, target: Target, result: Result, path: Path) -> None:
         if isinstance(result, FetchError):
