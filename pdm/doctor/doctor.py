@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pdm.config.stages.scrape import FolderSource
-from pdm.doctor import environment, hardware, project, services
+from pdm.doctor import dvc_cache, environment, hardware, project, services
 from pdm.doctor.finding import Finding
 
 
@@ -34,6 +34,7 @@ def examine(params_path: Path) -> Iterator[Finding]:
         yield hardware.check_workers(params)
     yield hardware.check_memory()
     yield hardware.check_disk()
+    yield dvc_cache.check_cache()
     yield services.check_mlflow()
     yield services.check_prefect()
     yield services.check_ports()

@@ -7,11 +7,13 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pdm.cli import main
-from pdm.doctor import environment, hardware, project, services
+from pdm.doctor import dvc_cache, environment, hardware, project, services
 from pdm.doctor.finding import error, ok, raise_for, warning
 from pdm.errors import BadInput, Unavailable
 from pdm.presets import preset_text
@@ -136,6 +138,29 @@ def test_a_nearly_full_disk_is_a_warning(monkeypatch):
     found = hardware.check_disk()
     assert found.status == "warning"
     assert "GiB free" in found.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "system", "text"),
+    [
+        ("hardlink,copy", "ext4", "hardlinks: data and models are on the disk once"),
+        ("symlink", "btrfs", "symlinks: data and models are on the disk once"),
+        ("copy", "btrfs", "copies: data and models are on the disk twice (.dvc/cache has 0.5 GiB)"),
+        (None, "ext4", "copies: data and models are on the disk twice (.dvc/cache has 0.5 GiB)"),
+        (None, "xfs", "reflinks, if this xfs has them: data and models are stored once"),
+    ],
+)
+def test_it_says_whether_data_are_on_the_disk_twice(tmp_path, monkeypatch, kind, system, text):
+    (tmp_path / ".dvc" / "cache").mkdir(parents=True)
+    setting = f"[cache]\n    type = {kind}\n" if kind else ""
+    (tmp_path / ".dvc" / "config").write_text(f"[core]\n    no_scm = true\n{setting}")
+    with (tmp_path / ".dvc" / "cache" / "one").open("wb") as file:
+        file.truncate(2**29)  # takes no space
+    place = SimpleNamespace(mountpoint=str(tmp_path), fstype=system)
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [place])
+    finding = dvc_cache.check_cache(tmp_path)
+    assert finding.text.startswith(text)
+    assert ("cache.type hardlink" in finding.text) == text.startswith("copies")
 
 
 def test_mlflow_that_does_not_answer_is_a_warning_without_its_password(folder, monkeypatch):
