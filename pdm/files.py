@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pdm.disk_full import naming_full_disk
 from pdm.errors import BadInput, Unavailable
 
 
@@ -32,15 +33,20 @@ ROOM_FOR_UNFINISHED = 32  # bytes before and after a name: `.part-NAME-012345678
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; rename it to `path` if the block succeeds, remove it if not."""
+    """Yield a temporary path; rename it to `path` if the block succeeds, remove it if not.
+
+    Raises:
+        DiskFull: The disk filled up; the error names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
     try:
-        yield temporary
-        _share(temporary)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        with naming_full_disk(path, temporary):
+            yield temporary
+            _share(temporary)
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,6 +58,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     The old folder is moved aside first and removed last, so `path` is never an incomplete folder.
 
     Raises:
+        DiskFull: The disk filled up; the error names `path`.
         Unavailable: Another process is writing the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,8 +72,9 @@ def _written_folder(path: Path) -> Iterator[Path]:
     _settle(path, _old(path))
     temporary.mkdir()
     try:
-        yield temporary
-        replace_folder(temporary, path)
+        with naming_full_disk(path, temporary):
+            yield temporary
+            replace_folder(temporary, path)
     finally:
         _remove(temporary)
         _settle(path, _old(path))

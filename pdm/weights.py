@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pdm.disk_full import free_bytes, size_text
 from pdm.errors import BadInput, Unavailable
 from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.model_record import record_of
@@ -65,7 +66,8 @@ def _write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], path: Path
         save_file(plain, path)
     except SafetensorError as error:  # which is no OSError, even if the disk is full
         raise Unavailable(
-            f"{folder} cannot be written ({error}); check the disk, then run this again"
+            f"{folder} cannot be written ({error}; {size_text(free_bytes(path))} free); check the "
+            "disk, then run this again"
         ) from error
 
 

@@ -11,6 +11,7 @@ import sys
 import traceback
 
 from pdm.cli.arguments.commands import parser
+from pdm.disk_full import DiskFull, place_of
 from pdm.errors import INTERRUPTED, BadInput, PyramidError, Unavailable
 from pdm.machine.openmp import set_spin_count
 
@@ -60,14 +61,20 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno not in DISK_FAULTS:
             traceback.print_exc()
             return 1
-        place = f"{error.filename}: " if error.filename else ""
-        fault = (error.strerror or str(error)).lower()
-        print(f"error: {place}{fault}; check the disk, then run this again", file=sys.stderr)
+        print(f"error: {_disk_fault(error)}, then run this again", file=sys.stderr)
         return Unavailable.exit_code
     except Exception:  # noqa: BLE001 - a fault of ours: show all of it
         traceback.print_exc()
         return 1
     return 0
+
+
+def _disk_fault(error: OSError) -> str:
+    """What is wrong with the disk, where, and what to do."""
+    place = f"{place_of(error)}: " if place_of(error) else ""
+    if isinstance(error, DiskFull):
+        return f"{place}{error.strerror}; free some, or write elsewhere"
+    return f"{place}{(error.strerror or str(error)).lower()}; check the disk"
 
 
 def _report_path(error: OSError) -> int:

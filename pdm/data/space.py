@@ -1,15 +1,13 @@
 """Free disk space: checked before a stage starts, and reported if it runs out anyway."""
 
-import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pdm.disk_full import FULL, DiskFull, free_bytes, place_of, size_text
 from pdm.errors import Unavailable
 
 MARGIN = 1.2  # of an estimate; file systems keep some for themselves, and estimates err
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -24,36 +22,34 @@ def disk_space_for(path: Path, num_bytes: int) -> Iterator[None]:
             disk filled up within the block. The text says how much is needed, how much is free,
             and where.
     """
-    place = require_disk_space(path, num_bytes)
+    require_disk_space(path, num_bytes)
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise Unavailable(f"the disk filled up: {_shortage(path, place, num_bytes)}") from error
+        place = _known_place(error, path)
+        free = error.free_bytes if isinstance(error, DiskFull) else free_bytes(place)
+        raise Unavailable(f"the disk filled up: {_shortage(place, num_bytes, free)}") from error
 
 
-def require_disk_space(path: Path, num_bytes: int) -> Path:
+def require_disk_space(path: Path, num_bytes: int) -> None:
     """Check that about `num_bytes` fit below `path`, which need not exist yet.
-
-    Returns:
-        `path`, or the nearest folder above it that exists.
 
     Raises:
         Unavailable: Less than `MARGIN * num_bytes` is free.
     """
-    place = next(one for one in (path, *path.absolute().parents) if one.exists())
-    if shutil.disk_usage(place).free < MARGIN * num_bytes:
-        raise Unavailable(f"{_shortage(path, place, num_bytes)}; nothing was started")
-    return place
+    free = free_bytes(path)
+    if free < MARGIN * num_bytes:
+        raise Unavailable(f"{_shortage(path, num_bytes, free)}; nothing was started")
 
 
-def _shortage(path: Path, place: Path, num_bytes: int) -> str:
-    need, have = _size(MARGIN * num_bytes), _size(shutil.disk_usage(place).free)
+def _known_place(error: OSError, path: Path) -> Path:
+    """`path`, or what the error names elsewhere, such as a cache on another disk."""
+    named = Path(place_of(error) or path).absolute()
+    return path if named.is_relative_to(path.absolute().parent) else named
+
+
+def _shortage(path: Path, num_bytes: int, free: int) -> str:
+    need, have = size_text(MARGIN * num_bytes), size_text(free)
     return f"need {need}, have {have} at {path}. Free some, or write elsewhere"
-
-
-def _size(num_bytes: float) -> str:
-    return (
-        f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.2f} MiB"
-    )

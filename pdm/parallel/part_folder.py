@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdm.disk_full import naming_full_disk
 from pdm.files import replace_folder, sole_writer, write_json
 
 DIGITS = 16  # of a key in the name of a folder
@@ -75,6 +76,7 @@ def part_folder(path: Path, key: str) -> Iterator[PartFolder]:
         key: Digest of everything that the content depends on, of 16 digits or more.
 
     Raises:
+        DiskFull: The disk filled up; the error names `path`.
         Unavailable: Another process is writing the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +91,7 @@ def part_folder(path: Path, key: str) -> Iterator[PartFolder]:
             shutil.rmtree(folder.records, ignore_errors=True)
         for each in (folder.files, folder.records):
             each.mkdir(parents=True, exist_ok=True)
-        yield folder
-        replace_folder(folder.files, path)
+        with naming_full_disk(path, own):
+            yield folder
+            replace_folder(folder.files, path)
         shutil.rmtree(own, ignore_errors=True)

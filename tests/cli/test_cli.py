@@ -7,6 +7,8 @@ import pytest
 
 from pdm import cli, errors
 from pdm.cli.arguments.overview import GROUPS
+from pdm.disk_full import DiskFull
+from pdm.files import atomic_folder
 
 
 @pytest.fixture
@@ -202,6 +204,17 @@ def test_a_fault_of_the_user_is_one_line(ending, capsys):
 def test_a_missing_file_is_named_in_one_line(ending, capsys):
     ending(FileNotFoundError(errno.ENOENT, "No such file or directory", "data/shards"))
     assert capsys.readouterr().err == "error: data/shards: no such file or directory\n"
+
+
+def test_a_full_disk_is_one_line_with_the_place_and_what_is_free(ending, tmp_path, capsys):
+    folder = tmp_path / "samples"
+    with pytest.raises(DiskFull) as caught, atomic_folder(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert ending(caught.value) == 4
+    line = capsys.readouterr().err
+    begin = f"error: {folder}: the disk is full, "
+    assert line.startswith(begin)
+    assert line.endswith("iB free; free some, or write elsewhere, then run this again\n")
 
 
 def test_a_fault_of_ours_shows_its_traceback(ending, capsys):

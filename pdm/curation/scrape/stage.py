@@ -22,6 +22,7 @@ from pdm.curation.scrape.sources import builtin
 from pdm.curation.scrape.sources.folders import entries_of_folder
 from pdm.curation.scrape.sources.url_lists.entries import entries_of_list
 from pdm.curation.scrape.summary import Summary
+from pdm.disk_full import naming_full_disk
 from pdm.errors import QualityGate
 from pdm.files import atomic_folder
 
@@ -106,7 +107,8 @@ def _work_folder(raw: Path) -> Iterator[Path]:
     work = raw.with_name(f".tmp-fetch-{raw.name}")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        yield work
+        with naming_full_disk(raw, work):
+            yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

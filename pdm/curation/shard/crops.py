@@ -18,6 +18,7 @@ from pathlib import Path
 from pdm.config.stages.shard import ShardConfig
 from pdm.data.code import code_version, modules_behind
 from pdm.data.decisions import Row
+from pdm.disk_full import naming_full_disk
 
 # All code that affects a crop's bytes: what the writer imports, without what only carries crops.
 CUTTING = modules_behind(
@@ -58,14 +59,19 @@ class CropCache:
         return image if hashlib.sha256(image).digest() == digest else None
 
     def store(self, row: Row, image: bytes) -> None:
-        """Store the encoded crop of a kept image."""
+        """Store the encoded crop of a kept image.
+
+        Raises:
+            DiskFull: The disk is full; the error names the cache's folder.
+        """
         path = self._path(row)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{TEMPORARY}{path.name}")
         try:
-            temporary.write_bytes(hashlib.sha256(image).digest() + image)
-            with suppress(FileNotFoundError):  # another run has just removed it
-                temporary.replace(path)
+            with naming_full_disk(self._folder, self._folder):
+                temporary.write_bytes(hashlib.sha256(image).digest() + image)
+                with suppress(FileNotFoundError):  # another run has just removed it
+                    temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)  # frees space if the disk is full
             raise

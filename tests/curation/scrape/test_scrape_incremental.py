@@ -1,9 +1,11 @@
 """Runs that follow each other, with the real img2dataset: nothing is fetched twice, failures are
 tried again when asked, removals leave everything, and increments equal a run from nothing."""
 
+import errno
 import hashlib
 import json
 import logging
+import resource
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +18,7 @@ from pdm.config.stages.scrape import UrlListSource
 from pdm.curation.scrape import scrape
 from pdm.curation.scrape.entries import Outcome, key_of
 from pdm.curation.scrape.fetching.cache import FetchCache
+from pdm.curation.scrape.fetching.fetch import disk_fault
 from pdm.curation.scrape.guard.addresses import any_address, public_only
 from pdm.curation.scrape.guard.fetcher import Target
 from pdm.curation.scrape.removal.removal_list import read_removals
@@ -116,6 +119,29 @@ def test_what_failed_in_so_many_runs_is_left(project, caplog):
     assert dict(project.server.hits) == {"/ok": 1}
     log = "1 (timeout 1) fetched again, 0 not, 1 (timeout 1) not after 2 runs"
     assert log in caplog.text
+
+
+def test_a_disk_that_only_img2dataset_finds_full_is_no_failure_of_the_urls(project, tmp_path):
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # less than a tar, more than the rest
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            project.run("/ok?f", "/ok?g", raw=tmp_path / "raw", cache=tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_the_reason_is_found_among_the_lines_of_img2dataset(tmp_path):
+    log = tmp_path / "img2dataset.log"
+    for text, expected in (
+        ("OSError: [Errno 28] No space left on device\nshard 0 failed", errno.ENOSPC),
+        ("Sample 3 failed to download: [Errno 27] File too large", errno.EFBIG),
+        ("[Errno 111] Connection refused\n", None),
+        ("", None),
+    ):
+        log.write_text(f"a line\n{text}\n")
+        assert disk_fault(log) == expected
 
 
 @pytest.mark.parametrize("option", ["--only-errors=timeout", "--max-failed-runs=3"])

@@ -7,6 +7,7 @@ import pytest
 
 from pdm.data.space import disk_space_for
 from pdm.errors import Unavailable
+from pdm.files import atomic_folder
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_a_disk_that_fills_up_all_the_same_says_what_was_needed(small_disk):
         disk_space_for(small_disk, 100 * 1024),
     ):
         (small_disk / "much").write_bytes(bytes(2 * 2**20))
+
+
+def test_what_was_free_is_told_although_unfinished_files_were_removed(small_disk):
+    shards = small_disk / "shards"
+    with (
+        pytest.raises(Unavailable, match=rf"need 0\.12 MiB, have 0\.00 MiB at {shards}\."),
+        disk_space_for(shards, 100 * 1024),
+        atomic_folder(shards) as folder,
+    ):
+        (folder / "much").write_bytes(bytes(2 * 2**20))
+    assert not any(small_disk.iterdir())
 
 
 def test_other_faults_pass_through(tmp_path):

@@ -19,6 +19,7 @@ from pdm.config.stages.scrape import ScrapeConfig
 from pdm.curation.scrape.entries import Content, Outcome
 from pdm.curation.scrape.guard.addresses import public_only
 from pdm.curation.scrape.guard.fetcher import Target
+from pdm.disk_full import naming_full_disk
 from pdm.files import sha256_of
 
 _OUTCOME_FIELDS = ("status", "reason", "error_message", "retrieved_at", "final_url", "sha256")
@@ -61,7 +62,16 @@ class FetchCache:
         return int(record.get("failed_runs", 1))  # older records lack it
 
     def store(self, key: str, target: Target, outcome: Outcome, picture: Path | None) -> None:
-        """Store the outcome of a URL; the file `picture` is moved into the cache."""
+        """Store the outcome of a URL; the file `picture` is moved into the cache.
+
+        Raises:
+            DiskFull: The disk is full; the error names the cache's folder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with naming_full_disk(self.folder, self.folder):
+            self._store(key, target, outcome, picture)
+
+    def _store(self, key: str, target: Target, outcome: Outcome, picture: Path | None) -> None:
         path = self._record_path(key)
         failed_runs = self.failed_runs(key, target) + 1
         path.parent.mkdir(parents=True, exist_ok=True)

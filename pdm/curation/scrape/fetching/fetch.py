@@ -6,7 +6,10 @@ wait and read without limits, so it gets addresses of our own gateway instead of
 img2dataset's exit code is not reliable: afterwards, every URL is checked.
 """
 
+import errno
 import logging
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -43,6 +46,8 @@ logger = logging.getLogger(__name__)
 OnResult = Callable[[str, Result, Path], None]
 
 _START_SECONDS = 90.0
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def fetch(
@@ -66,7 +71,7 @@ def fetch(
     Raises:
         Unavailable: img2dataset is not installed or ended without fetching anything, or so many
             URLs in a row reached no server that the network seems to be down.
-        OSError: The disk is full.
+        OSError: The disk is full, also if only img2dataset noticed it.
         Exception: That of a target's `ready`.
     """
     if not targets:
@@ -75,11 +80,14 @@ def fetch(
     parts, bodies = folder / "parts", folder / "bodies"
     bodies.mkdir(parents=True)
     progress, lock = Progress("scrape: fetching", len(targets), "URLs"), threading.Lock()
+    counted: set[str] = set()  # img2dataset asks twice for a shard that it could not write
 
     def count_result(key: str, result: Result, path: Path) -> None:
         on_result(key, result, path)
         with lock:
-            progress.advance()
+            if key not in counted:
+                counted.add(key)
+                progress.advance()
 
     fetcher = Fetcher(config)
     gateway = Gateway(fetcher, targets, bodies, count_result)
@@ -90,6 +98,9 @@ def fetch(
         tail = " / ".join(log.splitlines()[-3:]) or "no message"
         raise Unavailable(f"img2dataset fetched nothing and ended with: {tail}")
     contents = _find_contents(parts)
+    fetched = {key for key, result in gateway.results.items() if isinstance(result, Fetched)}
+    if not fetched <= contents.keys() and (fault := disk_fault(folder / "img2dataset.log")):
+        raise OSError(fault, os.strerror(fault), str(parts))
     return {key: _outcome(gateway.results.get(key), contents.get(key)) for key in targets}
 
 
@@ -187,6 +198,17 @@ def _find_contents(parts: Path) -> dict[str, Content]:
             if member is not None:
                 contents[key] = Content(path, member.offset_data, member.size)
     return contents
+
+
+def disk_fault(log: Path) -> int | None:
+    """The number of the error for which img2dataset could not write, such as a full disk. It goes
+    on, and its exit code does not tell."""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            found = _ERRNO.search(line)
+            if found and int(found[1]) in _DISK_FAULTS:
+                return int(found[1])
+    return None
 
 
 def _outcome(result: Result | None, content: Content | None) -> Outcome:

@@ -5,11 +5,13 @@ import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from pdm.curation.scrape.formats import is_whole
 from pdm.curation.scrape.guard.errors import FetchError, LocalDiskError
 from pdm.curation.scrape.guard.transport.content_codings import decode, too_large_error
+from pdm.disk_full import naming_full_disk
 
 _PIECE_BYTES = 2**17
 _MAX_CODED_FACTOR = 4  # bytes received for each byte of a text; more is an attack
@@ -43,7 +45,7 @@ def receive_body(response: http.client.HTTPResponse, path: Path, max_bytes: int)
         raise too_large_error(f"{response.length:,} bytes announced", max_bytes)
     pieces = _Pieces(response)
     digest, size = hashlib.sha256(), 0
-    with _local_disk_errors():
+    with _local_disk_errors(path):
         file = path.open("wb", buffering=0)
     with file:
         for piece in decode(pieces, response.headers.get_all("Content-Encoding", []), max_bytes):
@@ -51,8 +53,8 @@ def receive_body(response: http.client.HTTPResponse, path: Path, max_bytes: int)
             if size > max_bytes:
                 raise too_large_error("more bytes came", max_bytes)
             digest.update(piece)
-            with _local_disk_errors():
-                file.write(piece)
+            with _local_disk_errors(path):
+                _write_all(file, piece)
     if pieces.error and not is_whole(path):
         raise pieces.error
     if not size:
@@ -103,9 +105,17 @@ class _Pieces:
             self.error = FetchError("failed", "short_body", message, retryable=True)
 
 
+def _write_all(file: FileIO, piece: bytes) -> None:
+    """Write all of it: at the end of a disk, a write takes a part and only the next one fails."""
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 @contextmanager
-def _local_disk_errors() -> Iterator[None]:
+def _local_disk_errors(path: Path) -> Iterator[None]:
     try:
-        yield
+        with naming_full_disk(path, path):
+            yield
     except OSError as error:
         raise LocalDiskError(error) from error
