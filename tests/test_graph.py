@@ -122,6 +122,7 @@ def test_a_stage_tells_a_newcomer_what_it_does(name):
 SUPPORT = (
     "pdm.config",
     "pdm.errors",
+    "pdm.disk_full",
     "pdm.files",
     "pdm.progress",
     "pdm.events",
