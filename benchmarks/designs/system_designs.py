@@ -105,6 +105,9 @@ SYSTEMS: dict[str, System] = {
     "pdm": System(level_loss_weights=(1.0, 1.0, 4.0)),
     "pdm, without texture": System(texture=0.0, level_loss_weights=(1.0, 1.0, 4.0)),
     "pdm, 200 independent values": System("pyramid-200", 0.0, level_loss_weights=EQUAL_OF_FOUR),
+    "pdm, 200 independent values, with texture": System(
+        "pyramid-200", level_loss_weights=EQUAL_OF_FOUR
+    ),
     "pdm, half of the values in coarse levels": System(
         "pyramid-even", 0.0, level_loss_weights=EQUAL_OF_FOUR
     ),
