@@ -19,6 +19,7 @@ from pdm.curation.shard import shard
 from pdm.curation.shard.crops import CropCache
 from pdm.curation.shard.write import write_shard
 from pdm.data import decisions as tables
+from pdm.disk_full import DiskFull
 from pdm.errors import QualityGate, Unavailable
 from pdm.files import atomic_folder, sha256_of
 
@@ -192,7 +193,7 @@ def test_a_disk_that_scores_fill_is_reported_and_leaves_complete_parts(
     judged, tmp_path, small_disk
 ):
     (small_disk / "ballast").write_bytes(bytes(150 * 1024))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match=r"the disk is full, .* free: .*/scores/"):
         curate(CURATE, raw=judged / "raw", decisions=tmp_path / "out", cache=small_disk / "scores")
     assert not (tmp_path / "out").exists()
     assert not list(small_disk.glob("scores/*/*"))

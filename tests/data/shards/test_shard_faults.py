@@ -19,6 +19,7 @@ import pytest
 
 from pdm.data.order import images_at, share
 from pdm.data.shards import manifest, tars
+from pdm.disk_full import DiskFull
 from pdm.errors import Unavailable
 from pdm.files import atomic_folder, sha256_of, write_json
 
@@ -172,7 +173,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_fills_up_is_left_empty_and_works_again_when_there_is_room(small_disk, clean):
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match=r"the disk is full, .* free: .*/shards"):
         write(small_disk / "shards")
     assert list(small_disk.iterdir()) == []
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
@@ -181,7 +182,8 @@ def test_a_disk_that_fills_up_is_left_empty_and_works_again_when_there_is_room(s
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"), [("size=4k,nr_inodes=64", "no space left"), ("ro", "read-only file system")]
+    ("limit", "said"),
+    [("size=4k,nr_inodes=64", "the disk is full"), ("ro", "read-only file system")],
 )
 def test_the_command_ends_with_four_and_one_line(small_disk, limit, said):
     subprocess.run(["mount", "-o", f"remount,{limit}", str(small_disk)], check=True)
