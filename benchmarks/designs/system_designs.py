@@ -9,7 +9,7 @@ afterwards. All systems take the same number of steps for a picture. Each is dra
 same noise: as it is, and guided by its own earlier self as the default run is, which takes a second
 evaluation in each step.
 
-`pdm` is the default run's recipe on a pyramid with three quarters of its independent values in the
+`pdm` is the default run's recipe on a pyramid with nearly all of its independent values in the
 finest level, with a texture term in the first stage's loss, which the default run does not have.
 LDM's first stage is there with it and without it. Our earlier recipes are rows of their own:
 without it, and two layouts that counted all values and so had a fifth fewer independent ones, with
