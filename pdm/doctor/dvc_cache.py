@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from pdm.doctor.finding import Finding, ok
+from pdm.doctor.finding import Finding, ok, warning
 
 CACHE = Path(".dvc/cache")
 SECONDS_TO_ANSWER = 30.0
@@ -19,7 +19,10 @@ GIB = 2**30
 
 def check_cache(folder: Path = Path()) -> Finding:
     """Say how DVC puts files of its cache into the folder, and what would save space."""
-    kinds = re.findall(r"\w+", _setting("cache.type", folder))  # DVC prints it as a Python list
+    setting = _setting("cache.type", folder)
+    if setting is None:
+        return warning("cache", "`dvc config cache.type` did not answer; its links are unknown")
+    kinds = re.findall(r"\w+", setting)  # DVC prints it as a Python list
     system = _file_system(folder)
     first = kinds[0] if kinds else "reflink"
     if first in LINKS:
@@ -34,15 +37,16 @@ def check_cache(folder: Path = Path()) -> Finding:
     return ok("cache", text)
 
 
-def _setting(name: str, folder: Path) -> str:
-    """A setting of DVC, from all its files; empty if it is not set, or without DVC's folder."""
+def _setting(name: str, folder: Path) -> str | None:
+    """A setting of DVC, from all its files; empty if it is not set, or without DVC's folder; None
+    if DVC does not answer."""
     command = [sys.executable, "-m", "dvc", "config", name]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return done.stdout if done.returncode == 0 else ""
 
 

@@ -163,6 +163,12 @@ def test_it_says_whether_data_are_on_the_disk_twice(tmp_path, monkeypatch, kind,
     assert ("cache.type hardlink" in finding.text) == text.startswith("copies")
 
 
+def test_a_dvc_that_does_not_answer_is_no_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(dvc_cache, "SECONDS_TO_ANSWER", 0.01)
+    finding = dvc_cache.check_cache(tmp_path)
+    assert (finding.status, "did not answer" in finding.text) == ("warning", True)
+
+
 def test_mlflow_that_does_not_answer_is_a_warning_without_its_password(folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:canary-7@127.0.0.1:{free_port()}")
     found = services.check_mlflow()
