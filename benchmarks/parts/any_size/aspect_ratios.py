@@ -40,8 +40,8 @@ from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 
 SQUARE = (64, 64)
-# Widths and heights. The ratios of the preset `buckets-512` are 4, 2.4, 1.7 and 1.3 to 1; these
-# are the nearest whose sides are multiples of 16, the coarsest map's.
+# Widths and heights, near the ratios 4, 2.4 and 1.7 to 1 of the preset `buckets-512`. Sides are
+# multiples of 16, the coarsest map's, so its 1.3 to 1 has no counterpart of about the same area.
 UNSEEN = ((128, 32), (96, 48), (80, 48), (48, 80), (48, 96), (32, 128))
 SIZES = (SQUARE, *UNSEEN)
 BATCH = 16  # pictures drawn or decoded at once

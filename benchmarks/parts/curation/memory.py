@@ -91,7 +91,7 @@ def _bytes_by_process(pid: int) -> dict[int, int]:
         try:
             found[process.pid] = process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue  # it has ended since it was listed, and takes no memory any more
+            continue  # it has ended since it was listed, or is ending and shows no memory
     return found
 
 
