@@ -82,7 +82,7 @@ def autoencoder(keep_models: bool = False, announced: Names = ()) -> list[Outcom
 
 @flow(validate_parameters=False)
 def diffusion(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
-    """Train the diffusion model and draw pictures with it."""
+    """Train the diffusion model and draw images with it."""
     return _reproduce_all(STAGES_OF["diffusion"], keep_models, announced)
 
 

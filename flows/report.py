@@ -141,7 +141,7 @@ def _pointers(latest: Results) -> Iterator[tuple[str, str]]:
 
 
 def markdown(latest: Results) -> str:
-    """Format scores, next step and path of the pictures as Markdown."""
+    """Format scores, next step and the paths of contact sheet and plots as Markdown."""
     rows = [
         f"| {score.title} | {_number(score.value)} | {_number(score.floor)} | {score.word} |"
         for score in latest.scores
@@ -156,7 +156,7 @@ def markdown(latest: Results) -> str:
 
 
 def image_url(path: Path) -> str:
-    """Return an address that works wherever the server runs: the embedded picture, unless it is too
+    """Return an address that works wherever the server runs: the embedded image, unless it is too
     large."""
     if path.stat().st_size > MAX_EMBEDDED_BYTES:
         return path.resolve().as_uri()
