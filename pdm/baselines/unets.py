@@ -125,8 +125,8 @@ class LatentUNet(Denoiser):
     def _beside(self, condition: Condition, latent: Tensor) -> list[Tensor]:
         """Return the maps that stand beside the latent, at its size."""
         maps = [level.to(latent.dtype) for level in condition.levels or ()]
-        if condition.picture is not None and self.map_to_channels is not None:
-            small = F.adaptive_avg_pool2d(condition.picture, (latent.shape[2], latent.shape[3]))
+        if condition.map is not None and self.map_to_channels is not None:
+            small = F.adaptive_avg_pool2d(condition.map, (latent.shape[2], latent.shape[3]))
             maps.append(self.map_to_channels(small))
         return maps
 

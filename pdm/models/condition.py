@@ -1,4 +1,4 @@
-"""Conditions of a denoising network: a class, tokens, a map, an encoded picture.
+"""Conditions of a denoising network: a class, tokens, a map, an encoded image.
 
 The trunk knows a `Condition` and no task: `pdm.tasks` makes the condition of each task. A condition
 must have each part that the network was built for. `drop_condition` gives the empty condition that
@@ -10,47 +10,60 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from pdm.config.networks.condition import ConditionConfig
-from pdm.models.layers.basic import group_norm, num_heads, pixels_first, res_skip, zero_init
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Condition of a batch of B pictures. A part that the network was not built for is None.
+    """Condition of a batch of B images. A part that the network was not built for is None.
 
     Args:
         label: (B,) int64, a class below `num_classes`, or `num_classes` for no class.
         tokens: (B, N, token_width); for a network with a transformer also (B, N) int64.
-        picture: (B, map_channels, h, w) of any size; averaged down to the size of each level.
+        map: (B, map_channels, h, w) of any size; averaged down to the size of each level.
         levels: (B, level_channels[k], h, w) for each level that is a map, of that level's size.
         mask: (B, N) bool, False for padding; None for no padding.
     """
 
     label: Tensor | None = None
     tokens: Tensor | None = None
-    picture: Tensor | None = None
+    map: Tensor | None = None
     levels: Pyramid | None = None
     mask: Tensor | None = None
 
     def change(self, change: Callable[[Tensor], Tensor]) -> "Condition":
         """Change every tensor, for example move it to a device."""
-        label, tokens, picture, levels = self.label, self.tokens, self.picture, self.levels
+
+        def changed(part: Tensor | None) -> Tensor | None:
+            return None if part is None else change(part)
+
         return Condition(
-            None if label is None else change(label),
-            None if tokens is None else change(tokens),
-            None if picture is None else change(picture),
-            None if levels is None else tuple(change(level) for level in levels),
-            None if self.mask is None else change(self.mask),
+            label=changed(self.label),
+            tokens=changed(self.tokens),
+            map=changed(self.map),
+            levels=None if self.levels is None else tuple(change(level) for level in self.levels),
+            mask=changed(self.mask),
         )
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All tensors, in the order in which `change` visits them."""
+        found: list[Tensor] = []
+
+        def note(tensor: Tensor) -> Tensor:
+            found.append(tensor)
+            return tensor
+
+        self.change(note)
+        return found
 
     @property
     def is_empty(self) -> bool:
         """Whether it has no part, as for an unconditional network."""
-        return not _tensors(self)
+        return not self.tensors
 
     def check(self, config: ConditionConfig | None) -> None:
         """Check that the condition has the parts that a network was built for, and no others.
@@ -85,7 +98,7 @@ def drop_condition(config: ConditionConfig, condition: Condition) -> Condition:
 
 
 def drop_rows(config: ConditionConfig, condition: Condition, dropped: Tensor) -> Condition:
-    """Return the condition with the empty one for the pictures that are dropped, for CFG.
+    """Return the condition with the empty one for the images that are dropped, for CFG.
 
     Args:
         config: Sizes of the condition.
@@ -96,11 +109,11 @@ def drop_rows(config: ConditionConfig, condition: Condition, dropped: Tensor) ->
 
 
 def choose_rows(rows: Tensor, first: Condition, second: Condition) -> Condition:
-    """Return the first condition for some pictures of a batch, and the second for the others.
+    """Return the first condition for some images of a batch, and the second for the others.
 
     Args:
         rows: (B,) bool, True for the first condition; on any device.
-        first, second: Of all pictures of the batch, with the same parts and shapes.
+        first, second: Of all images of the batch, with the same parts and shapes.
 
     Returns:
         A condition with the same parts, on the device of the first.
@@ -121,7 +134,7 @@ def combine(
     merge: Callable[[Tensor, Tensor], Tensor], first: Condition, second: Condition
 ) -> Condition:
     """Merge each tensor of one condition with that of another, which has the same parts."""
-    others = iter(_tensors(second))
+    others = iter(second.tensors)
     return first.change(lambda tensor: merge(tensor, next(others)))
 
 
@@ -136,7 +149,7 @@ def empty_condition(
     Args:
         config: What the network is conditioned on; None gives no condition.
         level_shapes: Of the latents, coarse to fine.
-        count: Number of pictures.
+        count: Number of images.
         device: Device of the tensors.
     """
     if config is None:
@@ -168,44 +181,12 @@ def _no_tokens(config: ConditionConfig, count: int, device: torch.device) -> Ten
     return torch.zeros(count, 1, config.token_width, device=device)
 
 
-def _tensors(condition: Condition) -> list[Tensor]:
-    """List the tensors in the order in which `Condition.change` visits them."""
-    parts = condition.label, condition.tokens, condition.picture, *(condition.levels or ())
-    return [part for part in (*parts, condition.mask) if part is not None]
-
-
-class CrossAttention(nn.Module):
-    """Attention from each pixel to the tokens. Its projection starts at zero."""
-
-    def __init__(self, width: int, token_width: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads(width)
-        self.norm = group_norm(width)
-        self.query = nn.Conv2d(width, width, 1)
-        self.key_value = nn.Linear(token_width, 2 * width)
-        self.projection = zero_init(nn.Conv2d(width, width, 1))
-
-    def forward(self, features: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, width, h, w) and (B, N, token_width) to (B, width, h, w); no pixel reads tokens where
-        the mask (B, N) is False."""
-        batch, channels, height, width = features.shape
-        query = self.query(self.norm(features)).reshape(batch, self.num_heads, -1, height * width)
-        key, value = self.key_value(tokens).chunk(2, dim=-1)
-        key, value = (
-            part.reshape(batch, -1, self.num_heads, channels // self.num_heads).transpose(1, 2)
-            for part in (key, value)
-        )
-        allowed = None if mask is None else mask[:, None, None, :]
-        attended = F.scaled_dot_product_attention(pixels_first(query), key, value, allowed)
-        return res_skip(features, self.projection(attended.mT.reshape(features.shape)))
-
-
 def _sizes(config: ConditionConfig | None) -> dict[str, int]:
     if config is None:
-        return {"label": 0, "tokens": 0, "picture": 0, "levels": 0}
+        return {"label": 0, "tokens": 0, "map": 0, "levels": 0}
     return {
         "label": config.num_classes,
         "tokens": config.token_width,
-        "picture": config.map_channels,
+        "map": config.map_channels,
         "levels": len(config.level_channels),
     }

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.unet import UNetConfig
-from pdm.models.condition import NO_CONDITION, Condition, CrossAttention
+from pdm.models.condition import NO_CONDITION, Condition
 from pdm.models.denoiser import Denoiser
-from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.attention import CrossAttention, SpatialChannelAttention
 from pdm.models.layers.blocks import ModulatedBlock, modulate_blocks
 from pdm.models.levels.parameterisation import velocity_of_data
 from pdm.models.levels.pyramid import Downsampling, Pyramid
@@ -206,14 +206,14 @@ class PyramidUNet(Denoiser):
     def _condition_maps(
         self, condition: Condition, latent: Tensor | None, index: int
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Return the condition's picture and level map at the resolution of a stage's level."""
-        picture, levels = condition.picture, condition.levels
+        """Return the condition's map and level map at the resolution of a stage's level."""
+        whole_map, levels = condition.map, condition.levels
         level = self.resolutions.level_at(index)
         if latent is None or level is None:
             return None, None
         map_number = level - (self.global_trunk is not None)
         return (
-            None if picture is None else average_to(picture, latent),
+            None if whole_map is None else average_to(whole_map, latent),
             None if levels is None else levels[map_number],
         )
 

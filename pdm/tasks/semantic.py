@@ -94,7 +94,7 @@ def map_condition(maps: Sequence[ClassMap], num_classes: int) -> Condition:
     shares = torch.zeros(len(maps), num_classes, height, width)
     for planes, indices in zip(shares, maps, strict=True):
         _fill_shares(planes, indices)
-    return Condition(picture=shares)
+    return Condition(map=shares)
 
 
 def _fill_shares(planes: Tensor, indices: ClassMap) -> None:

@@ -267,7 +267,7 @@ def test_the_networks_of_tasks_have_the_published_numbers_of_parameters(
     ("name", "beside", "condition"),
     [
         ("inpainting_big", {"condition_channels": 5}, {"levels": (torch.ones(2, 5, 8, 8),)}),
-        ("semantic", {"map_classes": 6}, {"picture": torch.ones(2, 6, 32, 32)}),
+        ("semantic", {"map_classes": 6}, {"map": torch.ones(2, 6, 32, 32)}),
     ],
 )
 @torch.no_grad()

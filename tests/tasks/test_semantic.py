@@ -12,7 +12,7 @@ from pdm.tasks.semantic import map_condition
 def test_shares_are_the_means_of_each_class_at_any_size():
     random = np.random.default_rng(0)
     maps = [random.choice([0, 2, 5, UNKNOWN], (13, 22)).astype(np.uint8) for _ in range(2)]
-    found = map_condition(maps, 4).picture
+    found = map_condition(maps, 4).map
     assert found.shape == (2, 4, 4, 6)
     for planes, indices in zip(found, maps, strict=True):
         whole = torch.from_numpy(indices)
@@ -31,7 +31,7 @@ def peak():
 
 indices = np.arange(2048 * 2048).reshape(2048, 2048).astype(np.uint8) % 150
 before = peak()
-assert map_condition([indices], 150).picture.shape == (1, 150, 512, 512)
+assert map_condition([indices], 150).map.shape == (1, 150, 512, 512)
 print(peak() - before)
 """
 

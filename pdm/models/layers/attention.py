@@ -8,8 +8,10 @@ C channels, as
     out = (x + proj(w_s * spatial + w_c * channel)) / sqrt(2),
 
 so spatial attention dominates where there are many pixels (early layers), and channel attention in
-the deep layers. These weights change when a trained network gets a larger picture. The ratio
+the deep layers. These weights change when a trained network gets a larger image. The ratio
 `equal` uses one half each, at any size; `spatial` leaves the channels out, as other UNets do.
+
+`CrossAttention` reads the tokens of a condition, such as those of a text.
 """
 
 import math
@@ -23,8 +25,10 @@ from pdm.models.layers.basic import (
     EDGES_ZERO,
     Norm,
     convolution,
+    group_norm,
     norm_layer,
     num_heads,
+    pixels_first,
     res_skip,
     zero_init,
 )
@@ -98,6 +102,32 @@ class SpatialChannelAttention(nn.Module):
         heads = rows.view(batch, height * width, 3, self.num_heads, channels // 3 // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind()
         return query, key, value
+
+
+class CrossAttention(nn.Module):
+    """Attention from each pixel to the tokens. Its projection starts at zero."""
+
+    def __init__(self, width: int, token_width: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads(width)
+        self.norm = group_norm(width)
+        self.query = nn.Conv2d(width, width, 1)
+        self.key_value = nn.Linear(token_width, 2 * width)
+        self.projection = zero_init(nn.Conv2d(width, width, 1))
+
+    def forward(self, features: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, width, h, w) and (B, N, token_width) to (B, width, h, w); no pixel reads tokens where
+        the mask (B, N) is False."""
+        batch, channels, height, width = features.shape
+        query = self.query(self.norm(features)).reshape(batch, self.num_heads, -1, height * width)
+        key, value = self.key_value(tokens).chunk(2, dim=-1)
+        key, value = (
+            part.reshape(batch, -1, self.num_heads, channels // self.num_heads).transpose(1, 2)
+            for part in (key, value)
+        )
+        allowed = None if mask is None else mask[:, None, None, :]
+        attended = F.scaled_dot_product_attention(pixels_first(query), key, value, allowed)
+        return res_skip(features, self.projection(attended.mT.reshape(features.shape)))
 
 
 def _mix(spatial: Tensor, channel: Tensor, spatial_weight: float, channel_weight: float) -> Tensor:

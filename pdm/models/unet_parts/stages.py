@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pdm.config.networks.unet import UNetConfig
-from pdm.models.condition import CrossAttention
-from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.layers.attention import CrossAttention, SpatialChannelAttention
 from pdm.models.layers.basic import EDGES_ZERO, convolution, project_to_width, res_skip, zero_init
 from pdm.models.layers.blocks import ModulatedBlock, ToPixels
 from pdm.models.unet_parts.streams import FallingDropout, InputStream, OutputStream
@@ -114,7 +113,7 @@ class DownStage(nn.Module):
         features: Tensor | None,
         latent: Tensor | None,
         finer: list[Tensor],
-        picture: Tensor | None,
+        condition_map: Tensor | None,
         level_map: Tensor | None,
         context: Context,
     ) -> list[Tensor]:
@@ -124,13 +123,13 @@ class DownStage(nn.Module):
             features: Features of the finer stage, downsampled; None for the finest stage.
             latent: Latent of this resolution's level, if there is one.
             finer: Latents of all finer levels.
-            picture: The map of the condition, at this resolution, if there is one.
+            condition_map: The condition's map, at this resolution, if there is one.
             level_map: The condition's map for this level, if there is one.
             context: Embedding and tokens, for all layers.
         """
         entry = None if self.entry is None else self.entry(latent)
         if entry is not None and self.given is not None:
-            entry = entry + self.given(picture)
+            entry = entry + self.given(condition_map)
         if entry is not None and self.given_level is not None:
             entry = entry + self.given_level(level_map)
         maps: list[Tensor] = []

@@ -53,7 +53,7 @@ def test_an_unknown_part_has_no_class_and_a_cell_has_the_share_of_each():
     indices = np.zeros((8, 8), np.uint8)
     indices[:, 2:] = 2
     indices[4:] = UNKNOWN
-    found = map_condition([indices], 3).picture
+    found = map_condition([indices], 3).map
     assert found.shape == (1, 3, 2, 2)
     assert found[0, :, 0, 0].tolist() == [0.5, 0, 0.5]
     assert not found[0, :, 1].any()

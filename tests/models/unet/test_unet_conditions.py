@@ -9,11 +9,11 @@ from small_unet import CHANNELS, DOWNSAMPLINGS, TIMES, WINDOWS, awake, network, 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.models.condition import (
     Condition,
-    CrossAttention,
     drop_condition,
     drop_rows,
     empty_condition,
 )
+from pdm.models.layers.attention import CrossAttention
 from pdm.models.levels.pyramid import level_shapes
 from pdm.models.unet import PyramidUNet
 
@@ -30,7 +30,7 @@ def condition(**changes) -> Condition:
     whole = Condition(
         label=torch.tensor([0, 2]),
         tokens=torch.randn(2, 5, 7, generator=generator),
-        picture=torch.randn(2, 2, 32, 64, generator=generator),
+        map=torch.randn(2, 2, 32, 64, generator=generator),
         levels=level_maps(generator),
     )
     return dataclasses.replace(whole, **changes)
@@ -49,7 +49,7 @@ def test_conditions_are_taken_only_by_a_network_built_for_them():
     [
         {"label": torch.tensor([1, 1])},
         {"tokens": torch.zeros(2, 3, 7)},
-        {"picture": torch.zeros(2, 2, 16, 32)},
+        {"map": torch.zeros(2, 2, 16, 32)},
         {"levels": level_maps(torch.Generator().manual_seed(3))},
     ],
     ids=["class", "tokens", "map", "levels"],
@@ -78,9 +78,9 @@ def test_tokens_are_read_where_pixels_attend_or_from_a_downsampling_of_their_own
 
 
 @torch.no_grad()
-def test_without_a_condition_all_pictures_are_alike():
+def test_without_a_condition_all_images_are_alike():
     unet = awake(network(condition=CONDITION))
-    other = condition(label=torch.tensor([1, 1]), picture=torch.ones(2, 2, 32, 64))
+    other = condition(label=torch.tensor([1, 1]), map=torch.ones(2, 2, 32, 64))
     for a, b in zip(
         unet(pyramid(), TIMES, drop_condition(CONDITION, condition())),
         unet(pyramid(), TIMES, drop_condition(CONDITION, other)),
@@ -103,7 +103,7 @@ def test_maps_by_level_are_merged_for_a_network_without_branches():
 def test_rows_are_dropped_one_by_one():
     dropped = drop_rows(CONDITION, condition(), torch.tensor([True, False]))
     empty, full = drop_condition(CONDITION, condition()), condition()
-    for name in ("label", "tokens", "picture"):
+    for name in ("label", "tokens", "map"):
         found = getattr(dropped, name)
         assert torch.equal(found[0], getattr(empty, name)[0])
         assert torch.equal(found[1], getattr(full, name)[1])

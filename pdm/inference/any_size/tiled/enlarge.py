@@ -204,7 +204,7 @@ class Job:
         """Digest of everything that the result depends on."""
         models, enlarged = self.canvas.models, self.canvas.picture
         conditions = [
-            None if each is None else [_digest_of(tensor) for tensor in _tensors(each)]
+            None if each is None else [_digest_of(tensor) for tensor in each.tensors]
             for each in (self.condition, self.negative)
         ]
         depends = {
@@ -244,8 +244,3 @@ def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:
 def _digest_of(tensor: torch.Tensor) -> str:
     content = tensor.double().cpu().numpy().tobytes()
     return hashlib.sha256(f"{tuple(tensor.shape)}".encode() + content).hexdigest()
-
-
-def _tensors(condition: Condition) -> list[torch.Tensor]:
-    parts = condition.label, condition.tokens, condition.picture, condition.mask
-    return [each for each in (*parts, *(condition.levels or ())) if each is not None]
