@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
-from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.autoencoder_parts.stage_layers import attention_at, block_type
 from pdm.models.layers.basic import (
     EDGES_REPEATED,
     Norm,
@@ -21,7 +21,7 @@ from pdm.models.layers.basic import (
     res_skip,
     upsample_nearest,
 )
-from pdm.models.layers.blocks import NoPixels, PlainBlock, ResidualBlock, ToPixels
+from pdm.models.layers.blocks import NoPixels, ResidualBlock, ToPixels
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.levels.waves import lowest_cosines
 
@@ -69,7 +69,7 @@ class DecoderStage(nn.Module):
         super().__init__()
         widths, spectral_norm = config.decoder_widths, config.decoder_spectral_norm
         width = widths[index]
-        block = PlainBlock if config.skips == "input_output" else ResidualBlock
+        block = block_type(config)
         self.branch = (
             None
             if channels is None
@@ -87,17 +87,7 @@ class DecoderStage(nn.Module):
                 for _ in range(config.decoder_blocks)
             )
         )
-        attends = 2**index >= config.attention_from
-        self.attention = (
-            SpatialChannelAttention(
-                width,
-                norm=config.norm,
-                ratio=config.attention_ratio,
-                spectral_norm=spectral_norm,
-            )
-            if attends
-            else nn.Identity()
-        )
+        self.attention = attention_at(config, index, width, spectral_norm=spectral_norm)
         adds = index == 0 or config.skips != "residual"
         self.to_rgb = ToPixels(width, 3, norm=config.norm) if adds else NoPixels()
         # To the next stage's width, before its sides are doubled: cheaper there.

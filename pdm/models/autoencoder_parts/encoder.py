@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdm.config.networks.autoencoder_model import AutoencoderModelConfig, LevelConfig
-from pdm.models.layers.attention import SpatialChannelAttention
+from pdm.models.autoencoder_parts.stage_layers import attention_at, block_type
 from pdm.models.layers.basic import EDGES_REPEATED, average_pool, convolution, res_skip
-from pdm.models.layers.blocks import PlainBlock, ResidualBlock, ToPixels
+from pdm.models.layers.blocks import ToPixels
 from pdm.models.levels.pyramid import Downsampling
 
 INITIAL_LOG_VARIANCE = -6.0  # latents start with little noise and learn how much they can bear
@@ -25,29 +25,19 @@ class EncoderStage(nn.Module):
     def __init__(self, config: AutoencoderModelConfig, index: int) -> None:
         super().__init__()
         width, in_width = config.encoder_widths[index], config.encoder_widths[max(index - 1, 0)]
-        block = PlainBlock if config.skips == "input_output" else ResidualBlock
+        block, spectral_norm = block_type(config), config.encoder_spectral_norm
         self.blocks = nn.ModuleList(
             block(
                 in_width if number == 0 else width,
                 width,
                 norm=config.norm,
                 dropout=config.encoder_dropout[index],
-                spectral_norm=config.encoder_spectral_norm,
+                spectral_norm=spectral_norm,
             )
             for number in range(config.encoder_blocks)
         )
         self.from_rgb = None if config.skips == "residual" else nn.Conv2d(3, width, 1)
-        attends = 2**index >= config.attention_from
-        self.attention = (
-            SpatialChannelAttention(
-                width,
-                norm=config.norm,
-                ratio=config.attention_ratio,
-                spectral_norm=config.encoder_spectral_norm,
-            )
-            if attends
-            else nn.Identity()
-        )
+        self.attention = attention_at(config, index, width, spectral_norm=spectral_norm)
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
         """Take the finer stage's features, pooled, and the picture pooled to the same size."""
