@@ -17,13 +17,9 @@ from pdm.config.networks.autoencoder_model import AutoencoderModelConfig
 from pdm.config.records import from_record
 from pdm.models.autoencoder_parts.decoder import Decoder, DecoderStage
 from pdm.models.autoencoder_parts.encoder import Encoder
-from pdm.models.autoencoder_parts.tiling import (
-    check_norms,
-    check_tiles,
-    decode_in_tiles,
-    decode_region,
-    encode_in_tiles,
-)
+from pdm.models.autoencoder_parts.tiled_decoding import decode_in_tiles, decode_region
+from pdm.models.autoencoder_parts.tiled_encoding import encode_in_tiles
+from pdm.models.autoencoder_parts.tiling import check_norms, check_tiles
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.layers.attention import SpatialChannelAttention
 from pdm.models.layers.blocks import PlainBlock, ToPixels

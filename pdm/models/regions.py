@@ -1,4 +1,4 @@
-"""Rectangular regions of maps (B, C, H, W): extend, halve, double and crop them."""
+"""Rectangular regions of maps (B, C, H, W): extend, halve, double, join and crop them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +30,10 @@ class Span:
     def double(self) -> "Span":
         """Return the same part of a map of twice the size."""
         return Span(2 * self.start, 2 * self.stop)
+
+    def union(self, other: "Span") -> "Span":
+        """Return the smallest range that holds both."""
+        return Span(min(self.start, other.start), max(self.stop, other.stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ class Region:
         return Region(
             self.rows.double(), self.columns.double(), 2 * self.map_height, 2 * self.map_width
         )
+
+    def union(self, other: "Region") -> "Region":
+        """Return the smallest region of the map that holds both."""
+        rows, columns = self.rows.union(other.rows), self.columns.union(other.columns)
+        return Region(rows, columns, self.map_height, self.map_width)
 
     def of(self, whole: Tensor) -> Tensor:
         """Crop this region out of a whole map (B, C, H, W), as a view."""

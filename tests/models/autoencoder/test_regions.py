@@ -1,6 +1,6 @@
 import torch
 
-from pdm.models.regions import random_region
+from pdm.models.regions import Region, Span, random_region
 
 
 def test_random_regions_lie_within_the_map_and_vary():
@@ -15,3 +15,10 @@ def test_random_regions_lie_within_the_map_and_vary():
 
 def test_a_small_map_is_taken_whole():
     assert random_region((32, 20), 32, torch.Generator()) is None
+
+
+def test_the_union_of_two_regions_holds_both_and_what_is_between():
+    first = Region(Span(2, 4), Span(0, 3), 20, 30)
+    second = Region(Span(8, 9), Span(1, 5), 20, 30)
+    assert first.union(second) == Region(Span(2, 9), Span(0, 5), 20, 30)
+    assert first.union(first) == first
