@@ -22,6 +22,11 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def interval(ends: tuple[float, float]) -> str:
+    """Format the ends of an interval in brackets."""
+    return f"[{number(ends[0])}, {number(ends[1])}]"
+
+
 def short(text: str) -> str:
     """Shorten a digest to its beginning; leave any other text as it is."""
     is_digest = len(text) >= HASH and set(text) <= set("0123456789abcdef")

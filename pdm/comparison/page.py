@@ -13,14 +13,14 @@ from pathlib import Path
 from jinja2 import Template
 
 from pdm.comparison.chart import HEIGHT, MAIN_CURVES, WIDTH, charts
-from pdm.comparison.numbers import cost_rows, number, short
+from pdm.comparison.numbers import cost_rows, interval, number, short
 from pdm.comparison.run import Run
 from pdm.comparison.verdicts import (
     data_version,
     differing,
     headline_rows,
     main_score_of,
-    pairs,
+    ranked_pairs,
     reasons_not_to_compare,
     score_rows,
 )
@@ -57,7 +57,9 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
         for seed, path in run.pictures.items()
     }
     all_charts, rows = charts(runs), score_rows(runs)
+    first_pairs, other_pairs = ranked_pairs(runs)
     text = _template().render(
+        title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side",
         runs=runs,
         notes=reasons_not_to_compare(runs),
         versions=sorted({data_version(run) for run in runs if run.scores} - {""}),
@@ -70,7 +72,8 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
             if row.name.startswith(f"{BY_SIZE}/") and row.name.endswith(f"/{main_score_of(runs)}")
         ],
         main_score=main_score_of(runs),
-        pairs=pairs(runs, main_score_of(runs)),
+        pairs=first_pairs,
+        other_pairs=other_pairs,
         params=differing([run.params for run in runs]),
         facts=differing([run.facts for run in runs]),
         main_charts=[chart for chart in all_charts if chart.metric in MAIN_CURVES],
@@ -114,6 +117,7 @@ def _template() -> Template:
     return page_template(
         Path(__file__).with_name("comparison.html"),
         number=number,
+        interval=interval,
         short=short,
         row_pair=lambda row: (row.name, row.values),
     )

@@ -1,5 +1,6 @@
 """The verdicts of a comparison: where settings and data differ, and which run wins each score."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,6 +13,7 @@ from pdm.tracking.registry.replicates import better, difference
 
 LEVELS = "levels_"
 Value = TypeVar("Value")
+MIN_PAIRS = 3  # shown first; of more than three runs, the pairs with the best one
 HIDDEN = (INTERVALS, "counts/")
 
 
@@ -56,6 +58,22 @@ class HeadlineRow:
     title: str
     direction: int
     cells: tuple[tuple[Entry | None, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The difference of the main score between two runs; smaller scores are better."""
+
+    first: int  # place of the run
+    second: int
+    difference: float  # the first's score minus the second's
+    interval: tuple[float, float]
+
+    @property
+    def better(self) -> int | None:
+        """The run that is better beyond chance; None if neither is."""
+        low, high = self.interval
+        return self.first if high < 0 else self.second if low > 0 else None
 
 
 def differing(maps: Sequence[Mapping[str, str]]) -> list[Row]:
@@ -179,8 +197,10 @@ def _num_levels(run: Run) -> int:
     return max(numbers, default=0)
 
 
-def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[float, float]]]:
-    """Compare every two runs: their indices, the difference and its interval."""
+def pairs(runs: Sequence[Run], score: str) -> list[Pair]:
+    """Compare every two runs that were scored alike, pairs with the best run first."""
+    if not settings_agree([run for run in runs if run.scores]):
+        return []
     result = []
     for i, first in enumerate(runs):
         for j, second in enumerate(runs[i + 1 :], start=i + 1):
@@ -191,8 +211,17 @@ def pairs(runs: Sequence[Run], score: str) -> list[tuple[int, int, float, tuple[
             ):
                 interval = difference(first.replicates, second.replicates, score)
                 if interval is not None:
-                    result.append((i, j, first.scores[score] - second.scores[score], interval))
-    return result
+                    change = first.scores[score] - second.scores[score]
+                    result.append(Pair(i, j, change, interval))
+    best_run = min(range(len(runs)), key=lambda place: runs[place].scores.get(score, math.inf))
+    return sorted(result, key=lambda pair: best_run not in (pair.first, pair.second))
+
+
+def ranked_pairs(runs: Sequence[Run]) -> tuple[list[Pair], list[Pair]]:
+    """Return the pairs to show first, by the main score, and the others."""
+    found = pairs(runs, main_score_of(runs))
+    count = max(MIN_PAIRS, len(runs) - 1)
+    return found[:count], found[count:]
 
 
 def best(runs: Sequence[Run], count: int) -> list[Run]:

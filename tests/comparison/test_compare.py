@@ -58,10 +58,56 @@ def test_the_page_and_the_table_show_scores_differences_and_costs(folders):
     for shown in (text, page):
         for word in ("Fréchet", "diffusion.rate", "0.2", "1:02:05", "3 PFLOP", "one", "two"):
             assert word in shown
-    assert re.search(r"Fréchet distance of the samples ↓ +3 \[.*\] poor \* +4 \[", text)
+    assert re.search(r"Fréchet distance of the samples ↓ +3 poor \* \[.*\] +4 poor \[", text)
     assert page.count('<span class="win">winner</span> <b>3</b>') == 1
     assert "evaluate.seed" not in page  # equal in both
     assert "cccccccccccc" not in page
+
+
+def test_the_difference_of_two_runs_stands_with_its_interval_and_verdict(folders):
+    text, page = page_of(folders)
+    assert re.search(r"one minus two +-1 +\[-1\.\d+, -0\.\d+\] +one is better", text)
+    assert "one</span> is better" in page
+    assert "* better than all others beyond chance" in text
+    write_run(Path("near"), 3.01)
+    text, page = page_of(["one", "near"])
+    assert re.search(r"one minus near +-0\.01 +\[-0\.\d+, 0\.\d+\] +not beyond chance", text)
+    assert "no difference beyond chance" in page
+    assert "*" not in text
+
+
+def test_runs_scored_by_other_settings_have_no_verdict_anywhere(folders):
+    for name, count in (("one", 64), ("two", 32)):
+        Path(name, "params.yaml").write_text(f"evaluate: {{num_features: {count}}}\n")
+    for shown in (" ".join(each.split()) for each in page_of(folders)):
+        assert "there is no winner" in shown
+        assert "is better" not in shown.replace("is better than all others", "")
+
+
+def test_runs_that_the_terminal_has_no_room_for_follow_below(folders):
+    names = [*folders, *(str(write_run(Path(f"run{number}"), 5.0 + number)) for number in range(6))]
+    text, _ = page_of(names, width=80)
+    lines = text.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    heads = [line.split()[2:] for line in lines if line.startswith("headline score")]
+    assert len(heads) > 1
+    assert [name for head in heads for name in head] == names
+    assert sum("Fréchet distance of the samples ↓" in line for line in lines) == len(heads)
+    assert "... and 21 more pairs on the page" in text
+
+
+def test_brackets_in_the_name_of_a_run_stay(folders):
+    write_run(Path("three[bold]"), 5.0)
+    text, _ = page_of(["one", "three[bold]"])
+    assert text.count("three[bold]") >= 3
+
+
+def test_a_run_alone_is_shown_without_words_on_winners(folders):
+    text, page = page_of(["one"])
+    assert "<title>one</title>" in page
+    assert "winner" not in page.partition("</style>")[2]
+    assert "What differs" not in page
+    assert "beyond chance" not in text
 
 
 def test_the_page_opens_on_the_headline_scores_and_folds_the_rest(folders):
@@ -114,7 +160,7 @@ def test_runs_on_other_data_are_reported_and_have_no_winner(folders):
     assert "different versions of the data" in text
     assert "Scored on one version" not in page
     assert "winner</span> <b>" not in page
-    assert " * " not in text.split("setting")[0].split("\n", 4)[4]
+    assert "*" not in text
     assert '<span class="win">winner</span> <span' not in page
 
 

@@ -5,7 +5,14 @@ import pytest
 from compared_runs import FLOOR, SCORE, replicates, run
 from scipy.stats import norm
 
-from pdm.comparison.verdicts import best, differing, pairs, reasons_not_to_compare, score_rows
+from pdm.comparison.verdicts import (
+    best,
+    differing,
+    pairs,
+    ranked_pairs,
+    reasons_not_to_compare,
+    score_rows,
+)
 from pdm.scores.names import direction
 from pdm.tracking.registry.replicates import Replicates, better, difference
 
@@ -103,6 +110,7 @@ def test_no_winner_is_called_where_the_scores_were_set_otherwise():
     ]
     assert not any(cell.wins for cell in row_of(runs).cells)
     assert "settings of `evaluate`" in reasons_not_to_compare(runs)[0]
+    assert pairs(runs, SCORE) == []
 
 
 def test_settings_that_change_no_score_change_no_verdict():
@@ -112,6 +120,22 @@ def test_settings_that_change_no_score_change_no_verdict():
     ]
     assert reasons_not_to_compare(runs) == ()
     assert row_of(runs).cells[0].wins
+
+
+def test_runs_of_one_data_version_differ_also_beside_a_run_of_another():
+    other = run("c", 9.0, replicates=replicates(9.0, version="e" * 64))
+    [pair] = pairs([run("a", 3.0), run("b", 4.0), other], SCORE)
+    assert (pair.first, pair.second, pair.better) == (0, 1, 0)
+    assert pair.difference == -1
+
+
+def test_pairs_with_the_best_run_come_first_and_of_many_runs_they_alone():
+    runs = [run(str(score), score) for score in (4.0, 3.0, 3.01, 6.0, 5.0)]
+    first, others = ranked_pairs(runs)
+    assert [(pair.first, pair.second) for pair in first] == [(0, 1), (1, 2), (1, 3), (1, 4)]
+    assert [pair.better for pair in first] == [1, None, 1, 1]
+    assert len(others) == 6
+    assert [len(part) for part in ranked_pairs(runs[:3])] == [3, 0]
 
 
 def test_a_run_without_scores_or_replicates_is_named():
