@@ -8,7 +8,7 @@ from typing import Any
 from pdm import params
 from pdm.errors import BadInput
 from pdm.params.document import Document, in_one_line
-from pdm.params.keys import Key, all_keys, find_key, nearest_keys
+from pdm.params.keys import Key, all_keys, find_key, how_to_find
 from pdm.yaml12 import read_yaml
 
 ABSENT = object()
@@ -44,7 +44,8 @@ def describe(path: Path, name: str | None) -> list[Description]:
         ]
     known = find_key(name)
     if known is None:
-        raise BadInput(f"{name}: no such key; did you mean {' or '.join(nearest_keys(name))}?")
+        shown = name or "''"
+        raise BadInput(f"{shown}: no such key; {how_to_find(name)}")
     below = [key for key in all_keys() if key.name.startswith(f"{known.name}.")]
     return [
         _description(known, name, values),

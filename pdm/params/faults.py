@@ -4,7 +4,6 @@ A line names the key, what was expected, what was found and, where possible, wha
 """
 
 import dataclasses
-import difflib
 import math
 import re
 import types
@@ -19,7 +18,7 @@ from pdm.config.limits import as_written
 from pdm.config.networks.text import TextEncoderConfig
 from pdm.config.stages.scrape import Source
 from pdm.config.task import TaskConfig
-from pdm.params.keys import in_default
+from pdm.params.keys import how_to_list, in_default, near_names
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 MISSING = ("missing", "missing_argument")
@@ -186,8 +185,8 @@ def _explain(fault: Any, values: dict[str, Any]) -> str:
     key = _dotted(fault) or "params"
     if fault["type"] in UNKNOWN:
         known = _known_keys(loc[:-1], values)
-        close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.0)
-        hint = f"did you mean '{close[0]}'?" if close else "remove it"
+        near = " or ".join(f"'{name}'" for name in near_names(str(loc[-1]), known))
+        hint = f"did you mean {near}?" if near else how_to_list(key)
         return f"{key}: unknown key (value {as_written(fault['input'])}); {hint}"
     if fault["type"] in MISSING:
         return f"{key}: missing; add it to the file"

@@ -1,8 +1,9 @@
 """Lists all keys that a params file may have, from the classes of `pdm.config`."""
 
 import difflib
+import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pdm.yaml12 import read_yaml
 
 # In the presets' folder, since presets are differences from it.
 DEFAULT = Path(__file__).parents[1] / "presets" / "default.yaml"
+MAX_NEAR = 5  # more are no help
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,52 @@ def _default_values() -> Any:
 
 
 def nearest_keys(name: str) -> list[str]:
-    """List known keys that may have been meant by an unknown one, most likely first; at least one.
+    """List known keys that may have been meant by an unknown one; none if no key is near.
 
-    Keys with the same ending come first: for `learning_rate`, all learning rates.
+    The first of these that exist: keys with the same ending (for `learning_rate`, all learning
+    rates), the key that is spelt alike part by part, and keys whose own name is near.
     """
-    known = [key.name for key in all_keys()]
-    ending = [key for key in known if key.endswith(f".{name}")]
-    return ending or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    parts = re.split(r"[.\-\s]+", name.strip().lower())
+    known = {key.name: key.name.split(".") for key in all_keys()}
+    if ending := [key for key, own in known.items() if own[-len(parts) :] == parts]:
+        return ending
+    alike = [key for key, own in known.items() if _are_alike(parts, own)]
+    if alike and len(parts) > 1:
+        return difflib.get_close_matches(name, alike, n=1, cutoff=0.0)
+    near = near_names(parts[-1], {own[-1] for own in known.values()}, cutoff=0.75)
+    return [key for key, own in known.items() if own[-1] in near][:MAX_NEAR]
+
+
+def near_names(name: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """List the names that contain the words of another one, or else the one that is spelt alike."""
+    names = sorted(known)
+    words = [each for each in names if f"_{name}_" in f"_{each}_"]
+    return words or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+
+
+def how_to_find(name: str) -> str:
+    """What to do about an unknown key: which may have been meant, or how to list the known ones."""
+    if near := nearest_keys(name):
+        return f"did you mean {' or '.join(near)}?"
+    return how_to_list(name)
+
+
+def how_to_list(name: str) -> str:
+    """Name the command that lists the keys of the section of an unknown key."""
+    parts = name.split(".")
+    sections = (".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    section = next((section for section in sections if find_key(section)), None)
+    if section is None:
+        return "`pyramid params show` lists all keys"
+    return f"`pyramid params show {section}` lists its keys"
+
+
+def _are_alike(parts: list[str], own: list[str]) -> bool:
+    """Whether each part of a name is spelt nearly as that of a key."""
+    return len(parts) == len(own) and all(
+        (one == "*" and part.isdecimal()) or difflib.get_close_matches(part, [one])
+        for part, one in zip(parts, own, strict=True)
+    )
 
 
 def _both(one: Key, other: Key) -> Key:

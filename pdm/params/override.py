@@ -13,7 +13,7 @@ from pdm.errors import BadInput
 from pdm.files import write_text
 from pdm.params import document
 from pdm.params.document import Document
-from pdm.params.keys import find_key, nearest_keys
+from pdm.params.keys import find_key, how_to_find
 
 
 def set_values(path: Path, assignments: Sequence[str]) -> list[str]:
@@ -71,7 +71,7 @@ def _check_key(key: str) -> None:
         raise BadInput(f"--set {key}: is now called {new}")
     if reason is not None:
         raise BadInput(f"--set {key}: is no longer a key: {reason}")
-    raise BadInput(f"--set {key}: unknown key; did you mean {' or '.join(nearest_keys(key))}?")
+    raise BadInput(f"--set {key}: unknown key; {how_to_find(key)}")
 
 
 def _parse(assignment: str, written: str) -> Any:

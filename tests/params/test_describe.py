@@ -68,6 +68,24 @@ def test_an_unknown_key_gets_the_nearest_key(show_params):
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nothere", "nothere: no such key; `pyramid params show` lists all keys"),
+        ("", "'': no such key; `pyramid params show` lists all keys"),
+        ("sample.nothere", "`pyramid params show sample` lists its keys"),
+        ("scrape.sources.0.nothere", "`pyramid params show scrape.sources` lists its keys"),
+        ("sample.stepps", "did you mean sample.steps?"),
+        ("scrape.sources.0.kid", "did you mean scrape.sources.*.kind?"),
+        ("SAMPLE.STEPS", "did you mean sample.steps?"),
+        ("cross_attention", "did you mean diffusion.model.cross_attention_from?"),
+        ("stepps", "did you mean diffusion.distil.steps or sample.steps?"),
+    ],
+)
+def test_only_keys_that_are_near_are_suggested(show_params, name, said):
+    assert show_params(name, code=2).endswith(f"{said}\n")
+
+
+@pytest.mark.parametrize(
     ("key", "words"),
     [
         ("autoencoder.training.betas", "([number, number], of at least 0 and below 1)"),

@@ -44,6 +44,24 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(refused, path, known
     assert text == f"{dotted}: unknown key (value 7); did you mean '{known}'?"
 
 
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        (("nothere",), "`pyramid params show` lists all keys"),
+        (("sample", "nothere"), "`pyramid params show sample` lists its keys"),
+        (
+            ("scrape", "sources", 0, "nothere"),
+            "`pyramid params show scrape.sources` lists its keys",
+        ),
+    ],
+)
+def test_an_unknown_key_that_is_near_none_is_named_with_how_to_list_the_known(
+    refused, path, command
+):
+    dotted = ".".join(map(str, path))
+    assert refused(put(*path, 7)) == f"{dotted}: unknown key (value 7); {command}"
+
+
 def test_a_missing_section_is_named(refused):
     assert refused(lambda values: values.pop("latents")).startswith(
         "latents: missing; `pyramid params upgrade"
