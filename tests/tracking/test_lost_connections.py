@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from scored_models import MODELS, draw, evaluate
+from shared.privileges import permissions_count
 from tracked_runs import CONFIG, EVENTS, client, local, points, runs, work
 from tracked_servers import free_port, mlflow_server
 
@@ -123,6 +125,49 @@ def test_a_training_that_was_killed_after_its_end_is_closed_by_the_stages_next_r
     assert {name: run.info.status for name, run in ended.items()} == dict.fromkeys(
         ended, "FINISHED"
     )
+
+
+@pytest.mark.parametrize("lost", ["promotion", "status"])
+def test_an_evaluation_killed_after_its_end_goes_on_as_the_same_run_and_version(lost, monkeypatch):
+    draw(b"weights")
+    evaluate(3.0, monkeypatch)
+    run_id = runs()["evaluate"].info.run_id
+    client().update_run(run_id, status="RUNNING")
+    (record,) = Path("runs/evaluate").glob("*/tracking.json")
+    values = json.loads(record.read_text())
+    values["sent"]["status"] = "RUNNING"
+    if lost == "promotion":
+        values["sent"]["promotion"] = {}
+    record.write_text(json.dumps(values))
+    evaluate(3.0, monkeypatch)
+    assert runs()["evaluate"].info.run_id == run_id
+    assert {run.info.status for run in runs().values()} == {"FINISHED"}
+    versions = client().search_model_versions("name = 'pyramid-diffusion'")
+    assert [(one.version, one.run_id) for one in versions] == [(1, run_id)]
+    assert "nothing to send" in sync(Path("runs"))
+
+
+def test_files_that_dvc_made_read_only_are_sent_again_after_a_kill(monkeypatch):
+    draw(b"weights")
+    (MODELS["diffusion"] / "lora").mkdir()
+    (MODELS["diffusion"] / "lora" / "config.json").write_text("{}")
+    Path("plots/tables").mkdir(parents=True)
+    Path("plots/tables/scores.csv").write_text("one\n")
+    for folder in (*MODELS.values(), Path("plots")):
+        for file in folder.rglob("*"):
+            if file.is_file():
+                file.chmod(0o444)  # as with `cache.type hardlink`
+    evaluate(3.0, monkeypatch)
+    (record,) = Path("runs/evaluate").glob("*/tracking.json")
+    values = json.loads(record.read_text())
+    values["sent"] |= {"pictures": [], "samples": "", "promotion": {}}  # sent, but not recorded
+    record.write_text(json.dumps(values))
+    with permissions_count():
+        assert "1 runs" in sync(Path("runs"))
+    assert "nothing to send" in sync(Path("runs"))
+    run_id = runs()["evaluate"].info.run_id
+    listed = [file.path for file in client().list_artifacts(run_id, "pictures/tables")]
+    assert listed == ["pictures/tables/scores.csv"]
 
 
 @pytest.mark.slow

@@ -25,13 +25,25 @@ def log_model(connection: MlflowClient, run_id: str, folder: Path, name: str) ->
         elif path.is_file():
             connection.log_artifact(run_id, str(path), name)
         elif path.name != EMA_SNAPSHOTS:
-            connection.log_artifacts(run_id, str(path), f"{name}/{path.name}")
+            log_folder(connection, run_id, path, f"{name}/{path.name}")
+
+
+def log_folder(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
+    """Send all files of a folder as `name`.
+
+    One by one: where DVC links its cache they are read-only, and so are their copies in a local
+    store. MLflow's `log_artifacts` cannot replace these, as after an interrupted `pyramid sync`.
+    """
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            place = Path(name) / file.parent.relative_to(folder)
+            connection.log_artifact(run_id, str(file), place.as_posix())
 
 
 def log_ema_snapshots(connection: MlflowClient, run_id: str, folder: Path, name: str) -> None:
     """Send the EMA snapshots, which `log_model` leaves out."""
     if (folder / EMA_SNAPSHOTS).is_dir():
-        connection.log_artifacts(run_id, str(folder / EMA_SNAPSHOTS), f"{name}/{EMA_SNAPSHOTS}")
+        log_folder(connection, run_id, folder / EMA_SNAPSHOTS, f"{name}/{EMA_SNAPSHOTS}")
 
 
 def use_ema_snapshots(samples: Path) -> bool:

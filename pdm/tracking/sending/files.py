@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from pdm.tracking.records.facts import first_samples
 from pdm.tracking.records.record import Record
 from pdm.tracking.records.run_log import Event
-from pdm.tracking.registry.models import log_model
+from pdm.tracking.registry.models import log_folder, log_model
 from pdm.tracking.sending.entities import milliseconds
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Files:
         sent = self._record.sent
         for path in [path for path in self._record.pictures if path not in sent.pictures]:
             if Path(path).is_dir():
-                self._client.log_artifacts(sent.run_id, path, "pictures")
+                log_folder(self._client, sent.run_id, Path(path), "pictures")
             elif Path(path).exists():
                 # With the pipeline run too: MLflow's compare view shows what runs have in common.
                 for run_id in (sent.run_id, sent.parent_id):
