@@ -53,6 +53,14 @@ def test_states_are_those_of_the_encoder_and_the_same_every_time(bert, tmp_path)
     assert not torch.equal(states, encoder.encode("A sea at noon"))
 
 
+def test_loading_prints_nothing_although_transformers_has_progress_bars(bert, tmp_path, capfd):
+    transformers = pytest.importorskip("transformers")
+    transformers.logging.enable_progress_bar()
+    transformers.logging.set_verbosity_warning()
+    FrozenEncoder(bert, tmp_path, CPU)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_long_text_is_cut_and_its_length_is_known(bert, tmp_path):
     encoder = FrozenEncoder(bert, tmp_path, CPU)
     assert encoder.length("a dune at noon at sea") == 8

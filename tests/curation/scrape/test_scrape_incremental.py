@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from faultserver import JPEG, serving
 from guard_settings import settings
 
@@ -119,6 +120,26 @@ def test_what_failed_in_so_many_runs_is_left(project, caplog):
     assert dict(project.server.hits) == {"/ok": 1}
     log = "1 (timeout 1) fetched again, 0 not, 1 (timeout 1) not after 2 runs"
     assert log in caplog.text
+
+
+def test_the_command_counts_runs_that_failed_and_leaves_what_failed_too_often(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    project.server.hits.clear()
+    (tmp_path / "list.txt").write_text(
+        f"{project.server.url}/flaky/d?times=9&code=500\n{project.server.url}/ok?d\n"
+    )
+    values = yaml.safe_load(DEFAULT.read_text())
+    urls = {"kind": "urls", "path": "list.txt", "allow_private_addresses": True}
+    values["scrape"] |= {"sources": [urls], "retries": 0, "max_failed_share": 0.9}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    retry = ["scrape", "--retry-failed", "--max-failed-runs", "2"]
+    hits = []
+    for command in (["scrape"], retry, retry):
+        assert main(command) == 0
+        hits.append(project.server.hits["/flaky/d"])
+    assert hits == [1, 2, 2]
 
 
 def test_a_disk_that_only_img2dataset_finds_full_is_no_failure_of_the_urls(project, tmp_path):
