@@ -35,7 +35,7 @@ from pdm.training.monitoring.cost.footprint import (
     autoencoder_footprint,
     diffusion_footprint,
 )
-from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.adversarial import build_adversary
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
@@ -104,9 +104,10 @@ def _build(
     section = config.autoencoder
     model = build_autoencoder(section).to(device)
     perceptual = load_perceptual(section.perceptual, device) if section.perceptual else None
-    adversary = AdversarialLoss(section.adversarial).to(device) if section.adversarial else None
+    adversary = build_adversary(section, perceptual)
     discriminator = None
     if adversary is not None:
+        adversary.to(device)
         settings = adversary.config
         discriminator = DiscriminatorTraining(adversary, settings.learning_rate, 0)
     batch = autoencoder_batch(section, model, micro_batch_size, device)

@@ -29,7 +29,7 @@ from pdm.training.loop.train import train
 from pdm.training.loop.updates.optimizer import DiscriminatorTraining
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch
 from pdm.training.monitoring.cost.utilisation import flops_per_image
-from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.adversarial import build_adversary
 from pdm.training.objectives.losses import AutoencoderLosses
 from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.picture_dataset import PictureDataset
@@ -196,7 +196,9 @@ def build_losses(
 ) -> AutoencoderLosses:
     """Build the model with its losses."""
     perceptual = load_perceptual(config.perceptual, device) if config.perceptual else None
-    adversary = AdversarialLoss(config.adversarial).to(device) if config.adversarial else None
+    adversary = build_adversary(config, perceptual)
+    if adversary is not None:
+        adversary.to(device)
     return AutoencoderLosses(model, config, perceptual, adversary)
 
 

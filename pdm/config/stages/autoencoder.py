@@ -58,22 +58,38 @@ class PerceptualConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdversarialConfig:
-    """A discriminator of patches (PatchGAN), trained against the autoencoder."""
+    """A discriminator, trained against the autoencoder: of patches of pixels (PatchGAN), or of the
+    features of the perceptual network (Projected GAN)."""
 
     __pydantic_config__: ClassVar = STRICT
 
+    kind: Annotated[
+        Literal["patch", "projected"],
+        "what it sees: patch, the pixels; projected, features of perceptual.network",
+        Neutral("patch"),
+    ] = "patch"
     start_images: Annotated[ImagesOrZero, "images of training before the discriminator begins"]
     weight: Annotated[
-        Positive, "its gradient at the last layer, relative to that of the other losses"
+        Positive,
+        "patch: its gradient at the last layer, relative to that of the other losses; projected: "
+        "of its loss",
     ]
-    width: Annotated[Width, "channels of its first layer"]
+    width: Annotated[Width, "channels of its first layer, projected: at the finest stride"]
     num_layers: Annotated[
-        Annotated[int, Limits(at_least=1, at_most=14)], "layers that halve the sides"
-    ]
+        Annotated[int, Limits(at_least=1, at_most=14)] | None,
+        "patch: layers that halve the sides",
+    ] = None
     learning_rate: Annotated[Positive, "its own; warms up over warmup_images from its start"]
 
     def __post_init__(self) -> None:
         check_limits(self)
+        expected = "a number of layers" if self.kind == "patch" else "none with kind: projected"
+        require(
+            (self.num_layers is not None) == (self.kind == "patch"),
+            "num_layers",
+            self.num_layers,
+            expected,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +111,7 @@ class AutoencoderConfig:
     perceptual: Annotated[
         PerceptualConfig | None, "distance of features of a trained network, or LPIPS from a file"
     ]
-    adversarial: Annotated[AdversarialConfig | None, "a discriminator (PatchGAN)"]
+    adversarial: Annotated[AdversarialConfig | None, "a discriminator (PatchGAN or Projected GAN)"]
     gradient_loss_weight: Annotated[NonNegative, "multi-scale gradient loss"]
     partial_loss_weight: Annotated[
         NonNegative, "loss of the image decoded from a random number of levels"
@@ -136,15 +152,23 @@ class AutoencoderConfig:
                 self.training.strategy == "ddp",
                 "training.strategy",
                 self.training.strategy,
-                "ddp, since the discriminator's weight needs all of the autoencoder's last layer",
+                "ddp with a discriminator, whose weights are not sharded",
             )
-            least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
-            require(
-                (self.crop_px or self._shorter) >= least,
-                "adversarial.num_layers",
-                self.adversarial.num_layers,
-                f"fewer layers: this many need images of at least {least} x {least} px",
-            )
+            if self.adversarial.num_layers is not None:
+                least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
+                require(
+                    (self.crop_px or self._shorter) >= least,
+                    "adversarial.num_layers",
+                    self.adversarial.num_layers,
+                    f"fewer layers: this many need images of at least {least} x {least} px",
+                )
+            else:
+                require(
+                    self.perceptual is not None and self.perceptual.network is not None,
+                    "adversarial.kind",
+                    self.adversarial.kind,
+                    "patch without perceptual.network, whose features a projected one sees",
+                )
 
     @property
     def network(self) -> AutoencoderModelConfig | FirstStageConfig:

@@ -93,6 +93,7 @@ class EfficientNetLite(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.tap_numbers = taps  # of the blocks whose maps `taps` gives
         self.halving_numbers = [n for n, block in enumerate(blocks) if block.halves]
+        self.halving_widths = [block.expanded_width for block in blocks if block.halves]
         self.head = _Convolution(width, NUM_FEATURES, 1)
         self.classifier = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
@@ -153,7 +154,7 @@ class _Block(nn.Module):
 
     def __init__(self, in_width: int, stage: Stage, stride: int) -> None:
         super().__init__()
-        inner = in_width * stage.expansion
+        self.expanded_width = inner = in_width * stage.expansion
         self.expand = _Convolution(in_width, inner, 1) if stage.expansion > 1 else None
         self.around = _Convolution(inner, inner, stage.kernel, stride=stride, groups=inner)
         self.project = _Convolution(inner, stage.width, 1)

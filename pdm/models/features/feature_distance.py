@@ -45,6 +45,8 @@ class FeatureDistance(nn.Module):
         self.tap_numbers = halving[1:]
         self.stem = network.stem
         self.blocks = nn.ModuleList(list(network.blocks)[: halving[-1] + 1])
+        # Of the features at each stride, fine to coarse
+        self.channels = [network.stem.out_channels, *network.halving_widths[1:]]
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Compare image by image.
@@ -57,8 +59,12 @@ class FeatureDistance(nn.Module):
             (B,), 0 for equal images. Each of the four strides adds at most 2, and at most 2 more,
             times its weight, by the texture term.
         """
-        distances = torch.zeros(len(first), device=first.device)
-        for ours, theirs in zip(self.directions(first), self.directions(second)):  # noqa: B905
+        return self.between(self.directions(first), self.directions(second))
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Compare features that `directions` returned, as `forward` compares images: (B,)."""
+        distances = torch.zeros(len(first[0]), device=first[0].device)
+        for ours, theirs in zip(first, second):  # noqa: B905
             distances = distances + (ours - theirs).square().sum(dim=1).mean(dim=(1, 2))
             if self.texture > 0:
                 apart = _deviations(ours) - _deviations(theirs)

@@ -1,18 +1,25 @@
 """The adversarial (GAN) hinge loss: autoencoder and discriminator in one backward pass.
 
-The discriminator sees reconstructions twice: with its weights detached, so that the generator loss
-trains the autoencoder alone, and with the reconstructions detached, so that the discriminator loss
-trains the discriminator alone. One sum of losses then gives each network its own gradient, and
-gradient averaging, accumulation and resuming work as for one network.
+A discriminator sees patches of the image, or the features that the perceptual loss has computed of
+it. It sees reconstructions twice: with its weights detached, so that the generator loss trains the
+autoencoder alone, and with the reconstructions detached, so that the discriminator loss trains the
+discriminator alone. One sum of losses then gives each network its own gradient, and gradient
+averaging, accumulation and resuming work as for one network.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from pdm.config.stages.autoencoder import AdversarialConfig
-from pdm.models.discriminator import PatchDiscriminator
+from pdm.config.stages.autoencoder import AdversarialConfig, AutoencoderConfig
+from pdm.models.discriminator import PatchDiscriminator, ProjectedDiscriminator
+from pdm.models.features.feature_distance import FeatureDistance
+from pdm.training.objectives.perceptual import PerceptualLoss
+
+Maps = tuple[Tensor, ...]  # what a discriminator sees: the images, or their features at each stride
 
 # Both keep the quotient finite, as in the code of LDM's first stages (arXiv:2112.10752).
 NORM_EPSILON = 1.0e-4
@@ -46,18 +53,27 @@ class AdversarialLoss(nn.Module):
     """The discriminator, and the losses of both sides.
 
     Args:
-        config: Size of the discriminator, its start in images, and the weight of its loss.
+        config: Kind and size of the discriminator, its start in images, and the weight of its loss.
+        channels: Of the features that a projected discriminator sees, fine to coarse.
     """
 
-    def __init__(self, config: AdversarialConfig) -> None:
+    def __init__(self, config: AdversarialConfig, channels: Sequence[int] = ()) -> None:
         super().__init__()
         self.config = config
-        self.discriminator = PatchDiscriminator(config.width, config.num_layers)
+        if config.num_layers is None:
+            self.discriminator: nn.Module = ProjectedDiscriminator(channels, config.width)
+        else:
+            self.discriminator = PatchDiscriminator(config.width, config.num_layers)
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the discriminator sees features in place of the images."""
+        return self.config.kind == "projected"
 
     def forward(
         self,
-        prediction: Tensor,
-        target: Tensor,
+        prediction: Maps,
+        target: Maps,
         reconstruction: Tensor,
         last_weight: Tensor,
         images_seen: int,
@@ -65,30 +81,55 @@ class AdversarialLoss(nn.Module):
         """Compute the losses of generator and discriminator.
 
         Args:
-            prediction: Reconstructions (B, 3, H, W), with their graph.
-            target: The pictures, same shape.
+            prediction: The reconstructions (B, 3, H, W) alone, or their features (B, C, h, w) at
+                each stride, with their graph.
+            target: The same of the images.
             reconstruction: Reconstruction loss, with its graph.
             last_weight: Weight of the decoder's last layer.
             images_seen: Images of the training so far.
 
         Returns:
-            The sum that is added to the loss, and the terms "generator", "discriminator" and
-            "adversarial_weight". Before the start: zero, and no terms.
+            The sum that is added to the loss, and the terms "generator" and "discriminator", and
+            of patches "adversarial_weight". Before the start: zero, and no terms.
         """
         if images_seen < self.config.start_images:
             return self._zero(), {}
         detached = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        generator = -functional_call(self.discriminator, detached, (prediction,)).float().mean()
-        real, fake = self.discriminator(torch.cat([target, prediction.detach()])).float().chunk(2)
-        discriminator = hinge(real, fake)
+        verdicts = _each(functional_call(self.discriminator, detached, prediction))
+        generator = -_mean([logits.float().mean() for logits in verdicts])
+        both = (
+            torch.cat([ours, theirs.detach()])
+            for ours, theirs in zip(target, prediction, strict=True)
+        )
+        pairs = (logits.float().chunk(2) for logits in _each(self.discriminator(*both)))
+        discriminator = _mean([hinge(real, fake) for real, fake in pairs])
+        terms = {"generator": generator, "discriminator": discriminator}
+        if self.sees_features:
+            return self.config.weight * generator + discriminator, terms
         weight = adaptive_weight(reconstruction, generator, last_weight) * self.config.weight
-        terms = {
-            "generator": generator,
-            "discriminator": discriminator,
-            "adversarial_weight": weight,
-        }
-        return weight * generator + discriminator, terms
+        return weight * generator + discriminator, terms | {"adversarial_weight": weight}
 
     def _zero(self) -> Tensor:
         """Return zero, computed from all weights: DDP needs a gradient of each in every step."""
         return torch.stack([weight.sum() for weight in self.discriminator.parameters()]).sum() * 0
+
+
+def build_adversary(
+    config: AutoencoderConfig, perceptual: PerceptualLoss | None
+) -> AdversarialLoss | None:
+    """Build the adversarial loss of the params; None if there is none."""
+    if config.adversarial is None:
+        return None
+    if config.adversarial.kind == "patch":
+        return AdversarialLoss(config.adversarial)
+    assert perceptual is not None  # the config has a network
+    assert isinstance(perceptual.network, FeatureDistance)
+    return AdversarialLoss(config.adversarial, perceptual.network.channels)
+
+
+def _each(verdicts: Tensor | Maps) -> Maps:
+    return (verdicts,) if isinstance(verdicts, Tensor) else verdicts
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean()

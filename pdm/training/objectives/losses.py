@@ -17,7 +17,7 @@ from pdm.models.denoiser import Denoiser
 from pdm.models.levels.posterior import sample_latents
 from pdm.models.levels.pyramid import Pyramid
 from pdm.models.regions import Region
-from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.adversarial import AdversarialLoss, Maps
 from pdm.training.objectives.equivariance import downscale_images, downscale_latents
 from pdm.training.objectives.perceptual import PerceptualLoss
 from pdm.training.objectives.pixel_losses import PIXEL_LOSSES, gradient_loss
@@ -112,11 +112,16 @@ class AutoencoderLosses(nn.Module):
         crops = prediction, images
         if plan.crop is not None:
             crops = plan.crop.of(prediction), plan.crop.of(images)
+        seen: tuple[Maps, Maps] = (crops[0],), (crops[1],)
         if self.perceptual is not None:
-            terms["perceptual"] = self.perceptual(*crops)
+            if self.adversary is not None and self.adversary.sees_features:
+                terms["perceptual"], *features = self.perceptual.compare(*crops)
+                seen = features[0], features[1]
+            else:
+                terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
         if self.adversary is not None:
-            gan, gan_terms = self.adversary(*crops, loss, self.model.last_weight, plan.images_seen)
+            gan, gan_terms = self.adversary(*seen, loss, self.model.last_weight, plan.images_seen)
             loss, terms = loss + gan, terms | gan_terms
         return loss, terms
 

@@ -32,6 +32,20 @@ class PerceptualLoss(nn.Module):
         for parameter in network.parameters():
             parameter.requires_grad = False
 
+    def compare(
+        self, prediction: Tensor, target: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return what `forward` does, and the features of both batches at each stride.
+
+        Only a network by its name gives its features.
+        """
+        assert isinstance(self.network, FeatureDistance)
+        with _without_autocast(prediction):
+            ours = self.network.directions(prediction.float())
+            theirs = self.network.directions(target.float())
+            distances = self.network.between(ours, theirs)
+        return distances.mean(), tuple(ours), tuple(theirs)
+
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of two batches (B, 3, h, w) in [-1, 1]; gradients reach both."""
         # Unoptimised: TorchScript rewrites a module after its first calls, and a resumed training

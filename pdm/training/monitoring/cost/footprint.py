@@ -29,7 +29,7 @@ from pdm.training.loop.updates.muon import is_matrix
 from pdm.training.monitoring.cost.example_batches import META, autoencoder_batch, diffusion_batch
 from pdm.training.monitoring.cost.live_memory import LiveMemory, without_values
 from pdm.training.monitoring.cost.utilisation import flops_per_image
-from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.adversarial import build_adversary
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
@@ -132,7 +132,7 @@ def autoencoder_footprint(
 
     def build() -> tuple[nn.Module, nn.Module, nn.Module | None]:
         model = build_autoencoder(config)
-        adversary = AdversarialLoss(config.adversarial) if config.adversarial else None
+        adversary = build_adversary(config, perceptual)
         return AutoencoderLosses(model, config, perceptual, adversary), model, adversary
 
     def batch(losses: Any, device: torch.device) -> Batch:
