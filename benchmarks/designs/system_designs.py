@@ -10,13 +10,14 @@ same noise: as it is, and guided by its own earlier self as the default run is, 
 evaluation in each step.
 
 `pdm` is the default run's recipe on a pyramid with nearly all of its independent values in the
-finest level, with a texture term in the first stage's loss, which the default run does not have.
-LDM's first stage is there with it and without it. Our earlier recipes are rows of their own:
-without it, and two layouts that counted all values and so had a fifth fewer independent ones, with
-three quarters of them in the finest level, and with half of them as in the comparison of first
-stages alone.
+finest level. Its first stage's loss has a projected discriminator, as the default run's has, and a
+texture term. LDM's first stage is there with both, with the texture term alone and with neither.
+Our earlier recipes are rows of their own: with the texture term alone, with neither, and two
+layouts that counted all values and so had a fifth fewer independent ones, with three quarters of
+them in the finest level, and with half of them as in the comparison of first stages alone.
 LDM's flow is there in three variants, and DFM's recipe in two, as published and with a stage for
-each level: ratios are to the best of them.
+each level: ratios are to the best of them. DFM's and LapFlow's flows are on the first stage of
+`pdm, with texture` and are compared with that row, so that only the flows differ.
 """
 
 import dataclasses
@@ -30,13 +31,16 @@ from pdm import params
 from pdm.config.networks.latent_unet import LatentUNetConfig
 from pdm.config.networks.level_times import LevelTimesConfig
 from pdm.config.networks.packaged import NetworkName
-from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AdversarialConfig, AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.stages.sample import SampleConfig
 
 TEACHER: NetworkName = "efficientnet-lite0"  # of the perceptual term
 JUDGE: NetworkName = "efficientnet-lite1"  # trains nothing
 TEXTURE = 2.0  # weight of the texture term, where a system has one
+DISCRIMINATOR = AdversarialConfig(
+    kind="projected", start_images=0, weight=0.1, width=16, learning_rate=1.0e-3
+)
 
 TRUNK: dict[str, Any] = denoisers.PAPER_MODEL | denoisers.PLAIN_STREAMS
 STAGES = LevelTimesConfig(
@@ -82,6 +86,7 @@ class System:
     Args:
         first_stage: One of PYRAMIDS, or "kl-f8".
         texture: Weight of the texture term in the first stage's perceptual loss.
+        discriminator: Of the first stage; None for none.
         scale: kl-f8: one standard deviation for each channel, or for all values as published.
         predicts: What LDM's network predicts; None for the pyramid's network.
         level_loss_weights: Of the flow's loss, coarse to fine.
@@ -91,6 +96,7 @@ class System:
 
     first_stage: FirstStageDesign = "pyramid"
     texture: float = TEXTURE
+    discriminator: AdversarialConfig | None = None
     scale: Literal["channel", "scalar"] = "channel"
     predicts: Literal["noise", "velocity"] | None = None
     level_loss_weights: tuple[float, ...] = (1.0,)
@@ -101,9 +107,12 @@ class System:
 EQUAL, EQUAL_OF_FOUR = (1.0,) * 3, (1.0,) * 4
 DFM: dict[str, Any] = {"level_times": STAGES, "time_embedding": "summed"}
 DDIM: dict[str, Any] = {"sampler": "ddim"}
+FINE: dict[str, Any] = {"level_loss_weights": (1.0, 1.0, 4.0)}
+GAN: dict[str, Any] = {"discriminator": DISCRIMINATOR}
 SYSTEMS: dict[str, System] = {
-    "pdm": System(level_loss_weights=(1.0, 1.0, 4.0)),
-    "pdm, without texture": System(texture=0.0, level_loss_weights=(1.0, 1.0, 4.0)),
+    "pdm": System(**GAN, **FINE),
+    "pdm, with texture": System(**FINE),
+    "pdm, without texture": System(texture=0.0, **FINE),
     "pdm, 200 independent values": System("pyramid-200", 0.0, level_loss_weights=EQUAL_OF_FOUR),
     "pdm, 200 independent values, with texture": System(
         "pyramid-200", level_loss_weights=EQUAL_OF_FOUR
@@ -111,11 +120,15 @@ SYSTEMS: dict[str, System] = {
     "pdm, half of the values in coarse levels": System(
         "pyramid-even", 0.0, level_loss_weights=EQUAL_OF_FOUR
     ),
-    "ldm-f8": System("kl-f8", 0.0, "scalar", "noise", sample=DDIM),
+    "ldm-f8": System("kl-f8", 0.0, scale="scalar", predicts="noise", sample=DDIM),
     "ldm-f8 by channel": System("kl-f8", 0.0, predicts="noise", sample=DDIM),
     "ldm-f8 by channel, our flow": System("kl-f8", 0.0, predicts="velocity"),
     "ldm-f8, with texture": System("kl-f8", scale="scalar", predicts="noise", sample=DDIM),
     "ldm-f8 by channel, our flow, with texture": System("kl-f8", predicts="velocity"),
+    "ldm-f8, with discriminator": System(
+        "kl-f8", scale="scalar", predicts="noise", sample=DDIM, **GAN
+    ),
+    "ldm-f8 by channel, our flow, with discriminator": System("kl-f8", predicts="velocity", **GAN),
     "dfm": System(level_loss_weights=EQUAL, model=DFM, sample={"sampler": "euler"}),
     "dfm, 200 independent values": System(
         "pyramid-200",
@@ -136,19 +149,21 @@ SYSTEMS: dict[str, System] = {
         sample={"steps": EVALUATIONS - 3},  # each start of a level is a stop of its own
     ),
 }
-# The rivals of each ratio; the best of a group counts
-GROUPS: dict[str, tuple[str, ...]] = {
-    "ldm": (
-        "ldm-f8",
-        "ldm-f8 by channel",
-        "ldm-f8 by channel, our flow",
-        "ldm-f8, with texture",
-        "ldm-f8 by channel, our flow, with texture",
-    ),
-    "dfm": ("dfm", "dfm, a stage for each level"),
-    "lapflow": ("lapflow",),
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A system of ours and its rivals, of which the best counts."""
+
+    ours: str
+    rivals: tuple[str, ...]
+
+
+GROUPS: dict[str, Group] = {
+    "ldm": Group("pdm", tuple(name for name in SYSTEMS if name.startswith("ldm"))),
+    "dfm": Group("pdm, with texture", ("dfm", "dfm, a stage for each level")),
+    "lapflow": Group("pdm, with texture", ("lapflow",)),
 }
-OURS = "pdm"
 
 
 def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
@@ -165,6 +180,7 @@ def first_stage_config(system: System, seed: int) -> AutoencoderConfig:
         config,
         model=dataclasses.replace(config.model, orthogonal_levels=True, **(changes or {})),
         perceptual=dataclasses.replace(default.perceptual, texture=system.texture),
+        adversarial=system.discriminator,
         training=dataclasses.replace(config.training, optimizer=default.training.optimizer),
     )
 

@@ -3,7 +3,7 @@
 import statistics
 
 from benchmarks.designs.results import Run, group_runs, mean_and_deviation, provenance
-from benchmarks.designs.system_designs import GROUPS, JUDGE, OURS, SYSTEMS, TEACHER
+from benchmarks.designs.system_designs import GROUPS, JUDGE, SYSTEMS, TEACHER
 from benchmarks.shared.markdown import table_lines
 from benchmarks.shared.ratios import Ratio
 
@@ -50,10 +50,11 @@ def _pairs(runs: list[Run], group: str, seconds: float) -> dict[tuple[str, int],
         if run["seconds"] == seconds:
             scores = by_place.setdefault((run["source"], run["seed"]), {})
             scores[run["design"]] = best_distance(run)
+    ours, rivals = GROUPS[group].ours, GROUPS[group].rivals
     return {
-        place: (scores[OURS], min(scores[rival] for rival in GROUPS[group]))
+        place: (scores[ours], min(scores[rival] for rival in rivals))
         for place, scores in sorted(by_place.items())
-        if {OURS, *GROUPS[group]} <= scores.keys()
+        if {ours, *rivals} <= scores.keys()
     }
 
 
@@ -103,8 +104,8 @@ def page(runs: list[Run]) -> str:
         ]
         if pairs:
             lines += [
-                f"Learned distance of `{OURS}` over the best of {group}, each guided or not, "
-                f"whichever is better: {'; '.join(each)}."
+                f"Learned distance of `{GROUPS[group].ours}` over the best of {group}, each guided "
+                f"or not, whichever is better: {'; '.join(each)}."
             ]
             lines += [""]
     return "\n".join(lines)
@@ -116,10 +117,10 @@ EXPLANATION = (
     f"nothing; the perceptual term of all first stages is by {TEACHER}. Less is better. All are "
     "against crops that were not trained on, of the pictures that were, unless the column says "
     "held out; none passes through a first stage. The floor is the score of as many crops of the "
-    "training set. `pdm`, `dfm` and `lapflow` share one first stage, with nearly all of its "
-    "independent values in the finest level and a texture term in its loss; other rows have that "
-    "term where they say so, and the rows of LDM share a first stage with it and one without. "
-    "Values are those that "
+    "training set. `pdm` has nearly all of its independent values in the finest level, and a "
+    "texture term and a projected discriminator in its first stage's loss. Rows of LDM with a "
+    "discriminator have both, too; other rows have what they name. `dfm` and `lapflow` share the "
+    "first stage of `pdm, with texture`. Values are those that "
     "do not follow from the others: a level without its means over the coarser grid has three "
     "independent ones in four. Guided: from the same noise, but "
     "guided by the same model as it was after a quarter of its training, as the default run is, "

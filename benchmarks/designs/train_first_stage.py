@@ -21,12 +21,10 @@ from pdm.data.image_tensors import to_images
 from pdm.data.pixels import Pixels
 from pdm.evaluation.reconstruction import psnr, ssim
 from pdm.models.base_autoencoder import Autoencoder
-from pdm.training.autoencoder import ema_model
+from pdm.training.autoencoder import build_losses, discriminator_training, ema_model
 from pdm.training.distributed.workers import Workers
 from pdm.training.latent_space.measure import measure_latents
 from pdm.training.loop.state import TrainState
-from pdm.training.objectives.losses import AutoencoderLosses
-from pdm.training.objectives.perceptual import load_perceptual
 from pdm.training.objectives.pixel_losses import gradient_loss
 from pdm.training.picture_dataset import PictureDataset
 
@@ -43,10 +41,8 @@ def train_autoencoder(
     """Train for processor seconds, or as many images as the config says if there are none."""
     torch.manual_seed(config.training.seed)
     model = build(config)
-    state = TrainState(model, config.training)
-    cpu = torch.device("cpu")
-    perceptual = load_perceptual(config.perceptual, cpu) if config.perceptual else None
-    losses = AutoencoderLosses(model, config, perceptual, None)
+    losses = build_losses(model, config, torch.device("cpu"))
+    state = TrainState(model, config.training, discriminator_training(losses))
     pictures = PictureDataset(CropsInMemory(pixels), config, model)
     clock = in_memory.trained(state, losses, pictures, config.training, seconds)
     return ema_model(state), clock, state.images_seen

@@ -15,7 +15,6 @@ from benchmarks.designs.results import Results
 from benchmarks.designs.system_designs import (
     GROUPS,
     JUDGE,
-    OURS,
     SYSTEMS,
     TEACHER,
     first_stage_config,
@@ -27,6 +26,7 @@ from pdm.inference.latent_sampling import sampler_stops
 from pdm.models.levels.orthogonal import remove_coarse_content
 from pdm.registry import build_denoiser
 
+OURS, LDM = GROUPS["ldm"].ours, GROUPS["ldm"].rivals
 ROOT = Path(__file__).parents[2]
 MACHINE = {"git": "0123abc", "processor": "a chip", "cores": 2, "versions": {"torch": "2"}}
 EVERY_PAIR = {pair for pair, *_ in system_results.COLUMNS.values()} | set(
@@ -53,8 +53,8 @@ def run(design, distance, *, source="landscapes", seed=0, seconds=1200.0):
 
 def runs(ours, ldm, **where):
     """Ours and all of the group; rivals that have no distance here are as far as the farthest."""
-    rest = [max(ldm)] * (len(GROUPS["ldm"]) - len(ldm))
-    pairs = zip((OURS, *GROUPS["ldm"]), (ours, *ldm, *rest), strict=True)
+    rest = [max(ldm)] * (len(LDM) - len(ldm))
+    pairs = zip((OURS, *LDM), (ours, *ldm, *rest), strict=True)
     return [run(name, value, **where) for name, value in pairs]
 
 
@@ -91,7 +91,7 @@ def test_a_group_whose_best_may_be_missing_gives_no_ratio():
 
 def test_ratios_are_read_back_from_the_kept_rows(tmp_path):
     kept = Results(tmp_path / "systems.json")
-    for one in (*runs(1.0, (8.0, 4.0, 2.0)), run("lapflow", 0.5)):
+    for one in (*runs(1.0, (8.0, 4.0, 2.0)), run("pdm, with texture", 2.0), run("lapflow", 1.0)):
         kept.add(one)
     kept.write(tmp_path / "systems.md", system_results.page)
     command = [sys.executable, ROOT / "benchmarks/systems.py", "--json", "--results", tmp_path]
@@ -126,7 +126,7 @@ def test_systems_have_as_many_parameters_latent_values_and_evaluations():
         stops = sampler_stops(sampling.steps, 1.0, config.schedule, len(shapes))
         evaluations.add(len(stops) - 1)
     assert max(parameters) < 1.05 * min(parameters)
-    compared = (OURS, *(rival for group in GROUPS.values() for rival in group))
+    compared = {name for group in GROUPS.values() for name in (group.ours, *group.rivals)}
     assert {values[name] for name in compared} == {256} == {max(values.values())}
     assert evaluations == {50}
 
@@ -154,16 +154,23 @@ def test_the_judge_has_trained_nothing():
 def test_systems_with_the_same_latents_and_losses_share_one_first_stage():
     by_kind = {}
     for system in SYSTEMS.values():
-        kind = system.first_stage, system.texture
+        kind = system.first_stage, system.texture, system.discriminator
         by_kind.setdefault(kind, []).append(first_stage_config(system, 3))
-    assert {kind for kind, _ in by_kind} == {"pyramid", "pyramid-200", "pyramid-even", "kl-f8"}
+    assert {kind for kind, *_ in by_kind} == {"pyramid", "pyramid-200", "pyramid-even", "kl-f8"}
     for same in by_kind.values():
         assert all(config == same[0] for config in same)
 
 
-def test_ldm_has_its_first_stage_with_our_texture_term_and_without():
-    texture = {SYSTEMS[name].texture for name in GROUPS["ldm"]}
-    assert texture == {0.0, SYSTEMS[OURS].texture}
+def test_ldm_has_its_first_stage_with_our_losses_and_without():
+    losses = {(SYSTEMS[name].texture, SYSTEMS[name].discriminator) for name in LDM}
+    ours = SYSTEMS[OURS]
+    assert losses == {(0.0, None), (ours.texture, None), (ours.texture, ours.discriminator)}
+
+
+def test_flows_of_other_papers_are_compared_on_the_same_first_stage():
+    for group in (GROUPS["dfm"], GROUPS["lapflow"]):
+        configs = [first_stage_config(SYSTEMS[name], 0) for name in (group.ours, *group.rivals)]
+        assert all(config == configs[0] for config in configs)
 
 
 @pytest.mark.slow
