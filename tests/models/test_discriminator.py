@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdm.models.discriminator import PatchDiscriminator
+from pdm.models.discriminator import PatchDiscriminator, ProjectedDiscriminator
 
 
 def discriminator(width: int = 8, num_layers: int = 3) -> PatchDiscriminator:
@@ -47,3 +47,46 @@ def test_weights_start_small_and_equally_spread():
     assert len(layers) == 5
     for layer in layers:
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+# projected
+
+
+def features(count: int = 2) -> list[torch.Tensor]:
+    shapes = [(32, 8, 12), (144, 4, 6), (240, 2, 3)]
+    generator = torch.Generator().manual_seed(0)
+    maps = (torch.randn(count, *shape, generator=generator) for shape in shapes)
+    return [nn.functional.normalize(each, dim=1) for each in maps]
+
+
+def projected() -> ProjectedDiscriminator:
+    torch.manual_seed(0)
+    return ProjectedDiscriminator([32, 144, 240], 8)
+
+
+def test_features_at_each_stride_get_a_logit_for_each_place():
+    assert [tuple(logits.shape) for logits in projected()(*features())] == [
+        (2, 1, 8, 12),
+        (2, 1, 4, 6),
+        (2, 1, 2, 3),
+    ]
+
+
+def test_a_logit_sees_features_of_its_own_stride_only():
+    network, maps = projected(), features()
+    before = network(*maps)
+    maps[1] = maps[1].roll(1, dims=3)
+    after = network(*maps)
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_an_image_is_judged_by_itself():
+    """So that the number of workers and accumulation change nothing."""
+    network, maps = projected(), features()
+    for both, alone in zip(network(*maps), network(*(each[:1] for each in maps)), strict=True):
+        torch.testing.assert_close(both[:1], alone)
+
+
+def test_features_of_too_few_strides_are_refused():
+    with pytest.raises(ValueError, match="argument"):
+        projected()(*features()[:2])

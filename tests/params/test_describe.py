@@ -44,8 +44,8 @@ def test_every_listed_key_has_its_meaning_below_it(show_params):
 
 def test_a_section_lists_what_could_be_there_too(show_params):
     text = show_params("autoencoder.adversarial")
-    assert "autoencoder.adversarial: null\n" in text
-    assert "autoencoder.adversarial.width: -\n" in text
+    assert "autoencoder.adversarial.width: 16\n" in text
+    assert "autoencoder.adversarial.num_layers: -\n" in text
 
 
 def test_a_list_shows_the_values_of_all_items(show_params):

@@ -11,6 +11,14 @@ from shipped_params import SHIPPED, put
 from pdm import params
 from pdm.errors import BadInput
 
+PROJECTED = {
+    "kind": "projected",
+    "start_images": 0,
+    "weight": 0.1,
+    "width": 16,
+    "learning_rate": 1.0e-3,
+}
+
 
 def test_the_shipped_file_fits():
     loaded = params.load(SHIPPED)
@@ -250,6 +258,22 @@ def test_a_date_is_no_number(refused_text):
             },
             "autoencoder.adversarial.num_layers: expected fewer layers: this many need images of "
             "at least 96 x 96 px, got 5",
+        ),
+        (
+            ("autoencoder", "adversarial"),
+            {"start_images": 0, "weight": 0.5, "width": 64, "learning_rate": 1.0e-4},
+            "autoencoder.adversarial.num_layers: expected a number of layers, got None",
+        ),
+        (
+            ("autoencoder", "perceptual"),
+            None,
+            "autoencoder.adversarial.kind: expected patch, or adversarial: null, without "
+            "perceptual.network, whose features a projected one sees, got projected",
+        ),
+        (
+            ("autoencoder", "adversarial"),
+            PROJECTED | {"num_layers": 3},
+            "autoencoder.adversarial.num_layers: expected none with kind: projected, got 3",
         ),
         (("autoencoder", "crop_px"), 65, "autoencoder.crop_px: expected a number from 1 to the"),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),

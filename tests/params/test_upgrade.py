@@ -146,7 +146,7 @@ def renamed(monkeypatch):
     monkeypatch.setattr(renames, "RENAMED_KEYS", history)
     monkeypatch.setattr(renames, "RENAMED_VALUES", {"sample.sampler": {"ab2": "multistep"}})
     monkeypatch.setattr(renames, "REMOVED_KEYS", {"sample.hue": "pictures have all hues"})
-    monkeypatch.setattr(renames, "ADDED_KEYS", {"autoencoder.adversarial.width": 64})
+    monkeypatch.setattr(renames, "ADDED_KEYS", {"autoencoder.adversarial.width": 16})
 
 
 OLD = (
@@ -203,12 +203,14 @@ def test_the_new_name_wins_where_both_are_there(upgraded):
 
 @pytest.mark.usefixtures("renamed")
 def test_a_mapping_that_may_be_null_gets_new_keys_where_it_is_there(upgraded):
-    adversarial = "{start_images: 0, weight: 0.5, num_layers: 2, learning_rate: 1.0e-4}"
-    old = TEXT.replace("adversarial: null", f"adversarial: {adversarial}")
+    old = "".join(
+        line for line in TEXT.splitlines(keepends=True) if not line.startswith("    width: ")
+    )
+    assert old != TEXT
     assert "adversarial.width: missing; `pyramid params upgrade`" in refusal(old)
     text, said = upgraded(old)
-    assert said == ["added autoencoder.adversarial.width: 64"]
-    assert params.parse(text, Path("x")).autoencoder.adversarial.width == 64
+    assert said == ["added autoencoder.adversarial.width: 16"]
+    assert params.parse(text, Path("x")).autoencoder.adversarial.width == 16
 
 
 def test_the_table_leads_to_keys_that_there_are():

@@ -147,28 +147,7 @@ class AutoencoderConfig:
                 + (", and of twice as much for equivariance_loss_weight" if halves == 2 else ""),
             )
         self._check_crop()
-        if self.adversarial:
-            require(
-                self.training.strategy == "ddp",
-                "training.strategy",
-                self.training.strategy,
-                "ddp with a discriminator, whose weights are not sharded",
-            )
-            if self.adversarial.num_layers is not None:
-                least = 3 * 2**self.adversarial.num_layers  # what two more 4x4 convolutions need
-                require(
-                    (self.crop_px or self._shorter) >= least,
-                    "adversarial.num_layers",
-                    self.adversarial.num_layers,
-                    f"fewer layers: this many need images of at least {least} x {least} px",
-                )
-            else:
-                require(
-                    self.perceptual is not None and self.perceptual.network is not None,
-                    "adversarial.kind",
-                    self.adversarial.kind,
-                    "patch without perceptual.network, whose features a projected one sees",
-                )
+        self._check_discriminator()
 
     @property
     def network(self) -> AutoencoderModelConfig | FirstStageConfig:
@@ -191,6 +170,33 @@ class AutoencoderConfig:
         """Whether parts of an image are encoded and decoded as in the whole image."""
         network = self.network
         return isinstance(network, AutoencoderModelConfig) and network.norm == "pixel"
+
+    def _check_discriminator(self) -> None:
+        if self.adversarial is None:
+            return
+        require(
+            self.training.strategy == "ddp",
+            "training.strategy",
+            self.training.strategy,
+            "ddp with a discriminator, whose weights are not sharded",
+        )
+        layers = self.adversarial.num_layers
+        if layers is None:
+            require(
+                self.perceptual is not None and self.perceptual.network is not None,
+                "adversarial.kind",
+                self.adversarial.kind,
+                "patch, or adversarial: null, without perceptual.network, whose features a "
+                "projected one sees",
+            )
+            return
+        least = 3 * 2**layers  # what two more 4x4 convolutions need
+        require(
+            (self.crop_px or self._shorter) >= least,
+            "adversarial.num_layers",
+            layers,
+            f"fewer layers: this many need images of at least {least} x {least} px",
+        )
 
     def _check_crop(self) -> None:
         if self.crop_px is None:

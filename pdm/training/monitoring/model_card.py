@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import AdversarialConfig, AutoencoderConfig
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import FACT, has_buckets
 from pdm.models.base_autoencoder import Autoencoder
@@ -116,11 +116,17 @@ def _losses(config: AutoencoderConfig) -> str:
         texture = f", texture {config.perceptual.texture:g}" if config.perceptual.texture else ""
         terms.append(f"{config.perceptual.weight:g} x a perceptual {judge}{texture}")
     if config.adversarial:
-        start = config.adversarial.start_images
-        terms.append(f"a discriminator from {start:,} images on")
+        terms.append(_discriminator(config.adversarial))
     if config.equivariance_loss_weight:
         terms.append(f"{config.equivariance_loss_weight:g} x equivariance to scaling")
     return f"Losses: {', '.join(terms)}. All settings of the model are in `config.json`."
+
+
+def _discriminator(config: AdversarialConfig) -> str:
+    start = f"{config.start_images:,} images" if config.start_images else "the first image"
+    if config.kind == "projected":
+        return f"{config.weight:g} x a discriminator of these features, from {start} on"
+    return f"a discriminator of patches from {start} on"
 
 
 def _source(init_from: Mapping[str, Any] | None) -> str:

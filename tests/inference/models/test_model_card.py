@@ -63,7 +63,18 @@ def test_it_names_what_judged_the_model(shards):
         ),
     )
     assert f"0.5 x a perceptual network (sha256 {'ab' * 32})" in card
-    assert "a discriminator from 50,000 images on" in card
+    assert "a discriminator of patches from 50,000 images on" in card
+
+
+def test_it_says_what_a_projected_discriminator_sees(shards):
+    card = card_of(
+        shards,
+        perceptual=PerceptualConfig(network="efficientnet-lite0", weight=1.0),
+        adversarial=AdversarialConfig(
+            kind="projected", start_images=0, weight=0.1, width=8, learning_rate=1e-3
+        ),
+    )
+    assert "0.1 x a discriminator of these features, from the first image on" in card
 
 
 def test_a_first_stage_of_ldm_has_one_level(shards):

@@ -9,7 +9,11 @@ from test_versions import AUTOENCODERS, UNETS
 from tiny_chain import AUTOENCODER, DIFFUSION
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.config.stages.autoencoder import (
+    AdversarialConfig,
+    AutoencoderConfig,
+    PerceptualConfig,
+)
 from pdm.models.levels.pyramid import level_shapes
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.autoencoder import build_losses, discriminator_training
@@ -114,9 +118,17 @@ def diffusion_steps(config) -> Steps:
     )
 
 
+PROJECTED = replace(
+    AUTOENCODER,
+    perceptual=PerceptualConfig(network="efficientnet-lite0", weight=1.0),
+    adversarial=AdversarialConfig(
+        kind="projected", start_images=0, weight=0.1, width=4, learning_rate=1e-3
+    ),
+)
 TRAININGS = {
     "autoencoder": lambda: autoencoder_steps(AUTOENCODER),
     "autoencoder with a discriminator": lambda: autoencoder_steps(AUTOENCODERS["adversarial"]),
+    "autoencoder with a projected discriminator": lambda: autoencoder_steps(PROJECTED),
     "diffusion": lambda: diffusion_steps(DIFFUSION),
     "diffusion with a filter": lambda: diffusion_steps(UNETS["uniform"]),
     "diffusion in bfloat16": lambda: diffusion_steps(

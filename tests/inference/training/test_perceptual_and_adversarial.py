@@ -52,7 +52,8 @@ def trained(folder, shards, config):
 
 
 def of_length(config, total_images):
-    training = replace(TRAINING, total_images=total_images, save_every_images=4, log_every_images=4)
+    lengths = {"total_images": total_images, "save_every_images": 4, "log_every_images": 4}
+    training = replace(config.training, **lengths)
     return replace(config, training=training)
 
 
@@ -68,6 +69,24 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path, shards, perceptual)
     assert {"perceptual", "generator", "discriminator", "grad_norm_discriminator"} <= names
     for total_images in (4, 16):
         trained(tmp_path / "broken", shards, of_length(config, total_images))
+    resumed, _ = trained(tmp_path / "broken", shards, of_length(config, 24))
+    assert resumed == unbroken
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_resumed_training_with_a_projected_discriminator_equals_an_unbroken_one(
+    tmp_path, shards, precision
+):
+    config = replace(
+        AUTOENCODER,
+        perceptual=PerceptualConfig(network="efficientnet-lite0", weight=1.0, texture=2.0),
+        adversarial=replace(ADVERSARIAL, kind="projected", num_layers=None, weight=0.1),
+        training=replace(TRAINING, precision=precision),
+    )
+    unbroken, names = trained(tmp_path / "unbroken", shards, of_length(config, 24))
+    assert {"generator", "discriminator", "grad_norm_discriminator"} <= names
+    assert "adversarial_weight" not in names
+    trained(tmp_path / "broken", shards, of_length(config, 12))
     resumed, _ = trained(tmp_path / "broken", shards, of_length(config, 24))
     assert resumed == unbroken
 

@@ -8,16 +8,16 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
 
-from pdm.config.stages.autoencoder import AdversarialConfig
+from pdm.config.stages.autoencoder import AdversarialConfig, PerceptualConfig
 from pdm.registry import build_autoencoder, build_denoiser
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
 from pdm.training.monitoring.cost.flops import Counter
 from pdm.training.monitoring.cost.utilisation import flops_per_image, matrix_rate
 from pdm.training.monitoring.meters import Meters
-from pdm.training.objectives.adversarial import AdversarialLoss
+from pdm.training.objectives.adversarial import build_adversary
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
-from pdm.training.objectives.perceptual import PerceptualLoss
+from pdm.training.objectives.perceptual import PerceptualLoss, load_perceptual
 from tests.inference.tiny_chain import AUTOENCODER, DIFFUSION
 
 CPU = Workers(torch.device("cpu"))
@@ -98,21 +98,22 @@ def test_a_pass_is_counted_forward_and_back_and_leaves_no_trace():
     ]
 
 
-@pytest.mark.parametrize("adversarial", [False, True])
+PATCH = AdversarialConfig(start_images=0, weight=0.5, width=8, num_layers=1, learning_rate=1e-4)
+
+
+@pytest.mark.parametrize(
+    "adversarial", [None, PATCH, replace(PATCH, kind="projected", num_layers=None)]
+)
 def test_the_operations_of_all_losses_are_counted_as_on_the_training_device(adversarial):
+    perceptual = PerceptualLoss(torch.jit.script(Distance()), 1.0)
     config = AUTOENCODER
-    if adversarial:
-        gan = AdversarialConfig(
-            start_images=0, weight=0.5, width=8, num_layers=1, learning_rate=1e-4
-        )
-        config = replace(config, adversarial=gan)
+    if adversarial is not None and adversarial.kind == "projected":
+        named = PerceptualConfig(network="efficientnet-lite0", weight=1.0)
+        config = replace(config, perceptual=named)
+        perceptual = load_perceptual(named, torch.device("cpu"))
+    config = replace(config, adversarial=adversarial)
     model = build_autoencoder(config)
-    losses = AutoencoderLosses(
-        model,
-        config,
-        PerceptualLoss(torch.jit.script(Distance()), 1.0),
-        AdversarialLoss(config.adversarial) if adversarial else None,
-    )
+    losses = AutoencoderLosses(model, config, perceptual, build_adversary(config, perceptual))
     images, noise, plan = autoencoder_batch(config, model, 4)
     real = torch.randn(images.shape), tuple(torch.randn(level.shape) for level in noise), plan
     counter = Counter()

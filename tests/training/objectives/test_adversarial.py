@@ -1,10 +1,21 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from pdm.config.stages.autoencoder import AdversarialConfig
-from pdm.training.objectives.adversarial import AdversarialLoss, adaptive_weight, hinge
+from pdm import params
+from pdm.config.stages.autoencoder import AdversarialConfig, PerceptualConfig
+from pdm.training.objectives.adversarial import (
+    AdversarialLoss,
+    adaptive_weight,
+    build_adversary,
+    hinge,
+)
+from pdm.training.objectives.perceptual import load_perceptual
 
+SHIPPED = params.load(Path(__file__).parents[3] / "params.yaml")
 CONFIG = AdversarialConfig(start_images=8, weight=0.5, width=8, num_layers=2, learning_rate=1e-3)
 
 
@@ -26,7 +37,7 @@ def played(adversary, last, images_seen=8):
     wanted = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
     found = last(wanted)
     reconstruction = (found - wanted).abs().mean()
-    return adversary(found, wanted, reconstruction, last.weight, images_seen)
+    return adversary((found,), (wanted,), reconstruction, last.weight, images_seen)
 
 
 def gradients(network):
@@ -93,3 +104,91 @@ def test_before_its_start_the_discriminator_is_not_evaluated(adversary, last):
     loss.backward()
     assert gradients(last) == [None, None]
     assert all(gradient is not None and not gradient.any() for gradient in gradients(adversary))
+
+
+# projected
+
+PROJECTED = AdversarialConfig(
+    kind="projected", start_images=8, weight=0.1, width=8, learning_rate=1e-3
+)
+
+
+@pytest.fixture(scope="module")
+def perceptual():
+    config = PerceptualConfig(network="efficientnet-lite0", weight=1.0)
+    return load_perceptual(config, torch.device("cpu"))
+
+
+@pytest.fixture
+def projected(perceptual):
+    torch.manual_seed(0)
+    return AdversarialLoss(PROJECTED, perceptual.network.channels)
+
+
+def grain(seed, amount=0.3):
+    generator = torch.Generator().manual_seed(seed)
+    return amount * torch.randn(4, 3, 32, 32, generator=generator)
+
+
+def game(projected, perceptual, found, wanted, images_seen=8):
+    distance, ours, theirs = perceptual.compare(found, wanted)
+    return projected(ours, theirs, distance, None, images_seen)
+
+
+def test_features_come_with_the_same_distance_as_without(perceptual):
+    found, wanted = grain(0), grain(1)
+    assert torch.equal(perceptual.compare(found, wanted)[0], perceptual(found, wanted))
+
+
+def test_its_loss_has_the_weight_of_the_params(projected, perceptual):
+    loss, terms = game(projected, perceptual, grain(0), grain(1))
+    assert set(terms) == {"generator", "discriminator"}
+    expected = 0.1 * terms["generator"] + terms["discriminator"]
+    torch.testing.assert_close(loss, expected)
+
+
+def test_features_train_the_autoencoder_by_the_generators_loss_only(projected, perceptual):
+    found = grain(0).requires_grad_()
+    game(projected, perceptual, found, grain(1))[0].backward()
+    pull = found.grad.clone()
+    found.grad = None
+    _, terms = game(projected, perceptual, found, grain(1))
+    (0.1 * terms["generator"]).backward()
+    torch.testing.assert_close(pull, found.grad)
+    found.grad = None
+    _, terms = game(projected, perceptual, found, grain(1))
+    terms["discriminator"].backward()
+    assert found.grad is None
+    assert not any(weight.requires_grad for weight in perceptual.parameters())
+
+
+def test_before_its_start_a_projected_discriminator_is_not_evaluated(projected, perceptual):
+    loss, terms = game(projected, perceptual, grain(0), grain(1), images_seen=7)
+    assert (loss.item(), terms) == (0, {})
+
+
+def test_it_learns_to_miss_grain_in_a_few_steps_and_asks_for_it(projected, perceptual):
+    """Plain grey in place of grain is what a blurring decoder gives."""
+    plain = torch.zeros(4, 3, 32, 32)
+    optimizer = torch.optim.Adam(projected.parameters(), lr=1e-3)
+    for step in range(30):
+        optimizer.zero_grad()
+        _, terms = game(projected, perceptual, plain, grain(step))
+        terms["discriminator"].backward()
+        optimizer.step()
+    assert terms["discriminator"] < 0.3
+    pulls = [
+        game(projected, perceptual, grain(99, amount), grain(0))[1]["generator"].item()
+        for amount in (0.0, 0.1, 0.3)
+    ]
+    assert pulls == sorted(pulls, reverse=True)
+
+
+def test_the_params_choose_the_discriminator(perceptual):
+    def built(**changes):
+        return build_adversary(replace(SHIPPED.autoencoder, **changes), perceptual)
+
+    assert built(adversarial=None) is None
+    assert not built(adversarial=CONFIG).sees_features
+    named = PerceptualConfig(network="efficientnet-lite0", weight=1.0)
+    assert built(adversarial=PROJECTED, perceptual=named).sees_features
