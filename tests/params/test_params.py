@@ -262,7 +262,7 @@ def test_a_date_is_no_number(refused_text):
         (
             ("autoencoder", "adversarial"),
             {"start_images": 0, "weight": 0.5, "width": 64, "learning_rate": 1.0e-4},
-            "autoencoder.adversarial.num_layers: expected a number of layers, got None",
+            "autoencoder.adversarial.num_layers: expected a number of layers with kind: patch",
         ),
         (
             ("autoencoder", "perceptual"),

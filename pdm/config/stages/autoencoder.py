@@ -83,7 +83,8 @@ class AdversarialConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
-        expected = "a number of layers" if self.kind == "patch" else "none with kind: projected"
+        expected = "a number of layers" if self.kind == "patch" else "none"
+        expected += f" with kind: {self.kind}"
         require(
             (self.num_layers is not None) == (self.kind == "patch"),
             "num_layers",
