@@ -268,7 +268,7 @@ def test_a_date_is_no_number(refused_text):
             ("autoencoder", "perceptual"),
             None,
             "autoencoder.adversarial.kind: expected patch, or adversarial: null, without "
-            "perceptual.network, whose features a projected one sees, got projected",
+            "perceptual.network, whose features a projected one sees",
         ),
         (
             ("autoencoder", "adversarial"),
