@@ -1,12 +1,14 @@
-"""The condition of each picture of the stage `sample`, by its seed: none, a class, or one made of a
-held-out picture, such as the part of it that stays.
+"""The condition of each image of the stage `sample`, by its seed: none, a class, or one made of a
+held-out image, such as the part of it that stays.
 
 Prompts are in `pdm.inference.prompts`, and boxes in `pdm.inference.layouts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
@@ -16,32 +18,43 @@ from pdm.tasks.class_labels import ClassLabels
 from pdm.tasks.task import Encode, Example, Task, refuse_to_encode
 
 
+@dataclass(frozen=True, slots=True)
+class GuidedCondition:
+    """What the images of a batch show, and what guidance steers them away from.
+
+    Args:
+        shown: One row for each image.
+        negative: In the same form, such as negative prompts; None for the empty condition.
+    """
+
+    shown: Condition = NO_CONDITION
+    negative: Condition | None = None
+
+    def change(self, change: Callable[[Tensor], Tensor]) -> "GuidedCondition":
+        """Change every tensor of both."""
+        negative = None if self.negative is None else self.negative.change(change)
+        return GuidedCondition(self.shown.change(change), negative)
+
+
 class Conditioning(Protocol):
-    """Gives the condition of each seed's picture, which does not depend on its batch."""
+    """Gives the condition of each seed's image, which does not depend on its batch."""
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
-        """Return the condition of the pictures of these seeds."""
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Return what guidance steers these seeds' pictures away from; None for no condition."""
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
+        """Return the condition of the images of these seeds."""
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Return what a picture's provenance says about it."""
+        """Return what an image's provenance says about it."""
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """Return the picture to write from the one that was drawn."""
+        """Return the image to write from the one that was drawn."""
 
 
 class NoConditioning:
     """For a network without a condition."""
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
         """No condition."""
-        return NO_CONDITION
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """No condition."""
-        return None
+        return GuidedCondition()
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Nothing."""
@@ -67,16 +80,11 @@ class Classes:
     chosen: tuple[str, ...]
     names: tuple[str, ...]
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
         """Return the labels."""
         labels = [self.names.index(self._class_of(seed)) for seed in seeds]
-        return ClassLabels().condition(
-            [Example("", label=label) for label in labels], refuse_to_encode
-        )
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """No condition."""
-        return None
+        examples = [Example("", label=label) for label in labels]
+        return GuidedCondition(ClassLabels().condition(examples, refuse_to_encode))
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Name the class."""
@@ -106,13 +114,10 @@ class HeldOut:
     size: tuple[int, int]
     encode: Encode
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
-        """Return what the task makes of the pictures."""
-        return self.task.condition([self.example(seed) for seed in seeds], self.encode)
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """No condition."""
-        return None
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
+        """Return what the task makes of the held-out images."""
+        examples = [self.example(seed) for seed in seeds]
+        return GuidedCondition(self.task.condition(examples, self.encode))
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Name the held-out picture."""

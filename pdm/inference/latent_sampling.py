@@ -18,9 +18,9 @@ from pdm.diffusion.samplers import Sampler, euler, heun, multistep, noise_from_s
 from pdm.diffusion.sampling_times import even_times, shift_time
 from pdm.diffusion.stochastic import ddim, fresh_noise
 from pdm.errors import BadInput
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import Networks
-from pdm.models.condition import Condition
 from pdm.models.denoiser import Denoiser
 from pdm.models.levels.pyramid import LevelShape, Pyramid
 from pdm.models.unet import PyramidUNet
@@ -55,10 +55,9 @@ def draw_latents(
     seeds: Sequence[int],
     shapes: Sequence[LevelShape],
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
-    condition: Condition | None = None,
+    condition: GuidedCondition | None = None,
     known: KnownLatents | None = None,
     noise: Pyramid | None = None,
-    negative: Condition | None = None,
     guide: ImageGuide | None = None,
 ) -> Pyramid:
     """Draw latents of one picture per seed, on the networks' device.
@@ -73,7 +72,6 @@ def draw_latents(
         condition: What the pictures show; None for what the seeds say.
         known: Latents that are known already, and where; None draws all.
         noise: What sampling starts from; None for that of the seeds.
-        negative: With `condition`: what guidance steers away from; None for no condition.
         guide: Moves the predicted data towards a known picture; not with a network for few steps.
 
     Returns:
@@ -84,18 +82,13 @@ def draw_latents(
     """
     device = next(networks.network.parameters()).device
     noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
-    if condition is None:
-        condition, negative = networks.condition(seeds), networks.negative(seeds)
-    else:
-        condition = networks.to_device(condition)
-        negative = None if negative is None else networks.to_device(negative)
+    condition = networks.condition(seeds) if condition is None else networks.to_device(condition)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
         def choose(tensor: Tensor) -> Tensor:
             return tensor[list(rows)]
 
-        chosen_negative = None if negative is None else negative.change(choose)
-        velocity = networks.velocity(config, condition.change(choose), chosen_negative)
+        velocity = networks.velocity(config, condition.change(choose))
         if networks.stops is None:
             velocity = clamp_times(velocity, config.time_margin)
             if guide is not None:
@@ -110,7 +103,7 @@ def draw_latents(
         return take_few_steps(velocity, noise, networks.stops)
     times = sampler_times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
-        same_for_all = condition.is_empty and known is None and guide is None
+        same_for_all = condition.shown.is_empty and known is None and guide is None
         narrowed = None if same_for_all else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":
@@ -145,15 +138,9 @@ def draw_numbers(
         return
     for group in prompts.groups(numbers):
         seeds = [prompts.seed_of(number) for number in group.numbers]
-        shown, negative = prompts.conditions(group.numbers)
-        yield (
-            group.numbers,
-            draw_latents(
-                *(networks, group.config, seeds, shapes, on_step),
-                condition=shown,
-                negative=negative,
-            ),
-        )
+        condition = prompts.condition_of_numbers(group.numbers)
+        latents = draw_latents(networks, group.config, seeds, shapes, on_step, condition)
+        yield group.numbers, latents
 
 
 def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:

@@ -23,8 +23,8 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.inference.conditioning import GuidedCondition
 from pdm.model_record import record_of
-from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.layout import BoxLayout, without_boxes
 
@@ -65,13 +65,11 @@ class Layouts:
     task: BoxLayout
     first_seed: int
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
-        """Return the boxes."""
-        return self.task.condition_of_layouts([self.shown_by(seed).layout for seed in seeds])
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Return the same crops without boxes."""
-        return without_boxes(self.condition(seeds))
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
+        """Return the boxes, and the same crops without boxes."""
+        layouts = [self.shown_by(seed).layout for seed in seeds]
+        shown = self.task.condition_of_layouts(layouts)
+        return GuidedCondition(shown, without_boxes(shown))
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Return the layout, and the held-out picture that it is from."""

@@ -20,8 +20,8 @@ from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
 from pdm.errors import BadInput
 from pdm.files import check_sha256
+from pdm.inference.conditioning import GuidedCondition
 from pdm.model_record import record_of
-from pdm.models.condition import Condition
 from pdm.tasks.find import build_task, task_of_model
 from pdm.tasks.text import EMPTY, Text, TextFiles
 
@@ -76,20 +76,16 @@ class Prompts:
             found.setdefault(key, Group(config, [])).numbers.append(number)
         yield from found.values()
 
-    def conditions(self, numbers: Sequence[int]) -> tuple[Condition, Condition]:
-        """Return what pictures show, and what guidance steers them away from."""
+    def condition_of_numbers(self, numbers: Sequence[int]) -> GuidedCondition:
+        """Return the prompts of images, and their negative prompts, or the empty text."""
         prompts = [self.prompt_of(number) for number in numbers]
         negatives = [_negative_of(prompt, self.config) for prompt in prompts]
         shown = self.task.condition_of_texts([prompt.text for prompt in prompts])
-        return shown, self.task.condition_of_texts(negatives)
+        return GuidedCondition(shown, self.task.condition_of_texts(negatives))
 
-    def condition(self, seeds: Sequence[int]) -> Condition:
-        """Return what the pictures show."""
-        return self.conditions([seed - self.config.seed for seed in seeds])[0]
-
-    def negative(self, seeds: Sequence[int]) -> Condition | None:
-        """Return the negative prompts, or the empty text."""
-        return self.conditions([seed - self.config.seed for seed in seeds])[1]
+    def condition(self, seeds: Sequence[int]) -> GuidedCondition:
+        """Return the same by `sample.seed` plus the numbers."""
+        return self.condition_of_numbers([seed - self.config.seed for seed in seeds])
 
     def origin(self, seed: int) -> dict[str, Any]:
         """Return prompt, negative prompt and all options that differ from the section `sample`."""

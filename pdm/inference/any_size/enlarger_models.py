@@ -11,7 +11,7 @@ from pdm.files import sha256_of
 from pdm.inference.any_size.rectangles import Box
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
-from pdm.inference.conditioning import Classes
+from pdm.inference.conditioning import Classes, GuidedCondition
 from pdm.inference.layouts import Layouts
 from pdm.inference.own_settings import own_facts, with_own_settings
 from pdm.inference.pictures.draw import Drawing
@@ -19,7 +19,6 @@ from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.prompts import Prompts
 from pdm.inference.sampling_networks import few_steps_facts
 from pdm.model_record import record_of
-from pdm.models.condition import Condition
 from pdm.tasks.find import task_of_model
 from pdm.tasks.text import EMPTY
 
@@ -103,7 +102,7 @@ def _as_enlarger(digests: dict[str, str]) -> dict[str, str]:
     return {f"enlarger_{name}": digest for name, digest in digests.items()}
 
 
-def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
+def condition_for(enlarger: LoadedModels, drawing: Drawing) -> GuidedCondition | None:
     """Return the condition of a drawing for a model that enlarges it: the same prompt or class.
     Boxes are those of `boxes_for`.
 
@@ -116,7 +115,7 @@ def condition_for(enlarger: LoadedModels, drawing: Drawing) -> Condition | None:
     conditioning = enlarger.networks.conditioning
     if isinstance(conditioning, Prompts):
         text = str(drawing.origin.get("prompt", EMPTY))
-        return conditioning.task.condition_of_texts([text])
+        return GuidedCondition(conditioning.task.condition_of_texts([text]))
     if not isinstance(conditioning, Classes):
         return None
     shown = drawing.origin.get("class")

@@ -31,12 +31,12 @@ from pdm.inference.any_size.tiled.canvas import (
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_velocity import check_model
 from pdm.inference.any_size.unfinished import unfinished
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.layouts import Layouts
 from pdm.inference.pictures.draw import Drawing
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts
 from pdm.inference.sample_settings import settings_of
-from pdm.models.condition import Condition
 from pdm.tasks.text import EMPTY
 from pdm.versions import versions
 
@@ -160,8 +160,8 @@ def write_drawing(
     enlarger = _enlarger_of(large, drawing, plan)
     boxes = boxes_for(models, drawing, plan.shown_parts[0])
     if boxes:
-        shown, negative = boxes.conditions([Box(0, 0, *plan.composition)])
-        drawing = dataclasses.replace(drawing, condition=shown, negative=negative)
+        condition = boxes.condition([Box(0, 0, *plan.composition)])
+        drawing = dataclasses.replace(drawing, condition=condition)
 
     def compose(state: Path) -> Iterable[Pixels]:
         if plan.composition == models.size:
@@ -183,7 +183,6 @@ def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
         strength=large.strength,
         seed=drawing.seed,
         condition=condition_for(other, drawing) if other else drawing.condition,
-        negative=None if other else drawing.negative,
         boxes=boxes_for(other or drawing.models, drawing, plan.shown_parts[0]),
     )
 
@@ -193,7 +192,7 @@ def write_enlargement(
     models: LoadedModels,
     picture: Pixels,
     seed: int,
-    condition: Condition | None,
+    condition: GuidedCondition | None,
     path: Path,
     facts: Mapping[str, Any],
 ) -> str:
@@ -227,7 +226,7 @@ def write_enlargement(
 
 def condition_of_enlargement(
     models: LoadedModels, seed: int
-) -> tuple[Condition | None, dict[str, Any]]:
+) -> tuple[GuidedCondition | None, dict[str, Any]]:
     """Return what a user's picture is said to show in all rounds: no text, whatever the prompts of
     the params, no boxes, or the class of the seed.
 
@@ -239,9 +238,9 @@ def condition_of_enlargement(
     if isinstance(models.task, SuperResolutionTask):
         return None, {}
     if isinstance(conditioning, Prompts):
-        return conditioning.task.condition_of_texts([EMPTY]), {}
+        return GuidedCondition(conditioning.task.condition_of_texts([EMPTY])), {}
     origin = {} if isinstance(conditioning, Layouts) else conditioning.origin(seed)
-    return conditioning.condition([seed]), origin
+    return GuidedCondition(conditioning.condition([seed]).shown), origin
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:

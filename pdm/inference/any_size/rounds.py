@@ -18,8 +18,8 @@ from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarg
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.unfinished import load_or_draw
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.pictures.loaded_models import LoadedModels
-from pdm.models.condition import Condition
 from pdm.progress import Progress
 
 
@@ -34,8 +34,7 @@ class Enlarger:
         strength: Share of the detail that is drawn anew; None for the default of the model.
         seed: Of the picture; each round has a seed that follows from it.
         condition: What the picture shows, with one row; None for what the model's task says.
-        negative: With `condition`: what guidance steers away from; None for no condition.
-        boxes: In place of both, for a model of layouts; `shown` is that of the composition.
+        boxes: In place of it, for a model of layouts; `shown` is that of the composition.
     """
 
     models: LoadedModels
@@ -43,8 +42,7 @@ class Enlarger:
     colour: Colour
     seed: int
     strength: float | None = None
-    condition: Condition | None = None
-    negative: Condition | None = None
+    condition: GuidedCondition | None = None
     boxes: TileBoxes | None = None
 
     def count(self, current: Round, number: int) -> int:
@@ -86,7 +84,6 @@ class Enlarger:
             seed=_seed_of_round(self.seed, number),
             strength=self.strength,
             condition=self.condition,
-            negative=self.negative,
             boxes=self.boxes and replace(self.boxes, shown=shown),
             on_progress=on_progress,
             state=folder,

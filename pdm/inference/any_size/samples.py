@@ -91,8 +91,8 @@ def _drawing_of(models: LoadedModels, number: int) -> Drawing:
     if not isinstance(conditioning, Prompts):
         return next(drawings_of_seeds(models, [seed]))
     [group] = conditioning.groups([number])
-    shown, negative = conditioning.conditions([number])
+    condition = conditioning.condition_of_numbers([number])
     config = dataclasses.replace(group.config, batch_size=models.config.batch_size)
     own = dataclasses.replace(models, config=config)
     origin = conditioning.origin(seed)
-    return Drawing(own, conditioning.seed_of(number), models.size, shown, negative, origin)
+    return Drawing(own, conditioning.seed_of(number), models.size, condition, origin)

@@ -13,6 +13,7 @@ from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
 from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
@@ -20,7 +21,6 @@ from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.trained_size import side_multiple_of, size_of
 from pdm.model_record import record_of
-from pdm.models.condition import Condition
 from pdm.tasks.find import how_trained, task_of_model
 from pdm.tasks.layout import BoxLayout
 from pdm.versions import versions
@@ -85,7 +85,6 @@ class Drawing:
         seed: Of the noise.
         size: (H, W), multiples of the models' `side_multiple`.
         condition: What the picture shows, with one row.
-        negative: What guidance steers away from; None for no condition.
         origin: What its provenance says about the picture beside `models.facts`.
         layout: What stands where; `condition` follows from it. None without boxes.
     """
@@ -93,8 +92,7 @@ class Drawing:
     models: LoadedModels
     seed: int
     size: tuple[int, int]
-    condition: Condition
-    negative: Condition | None
+    condition: GuidedCondition
     origin: dict[str, Any]
     layout: Layout | None = None
 
@@ -115,7 +113,7 @@ class Drawing:
 
     def draw(self) -> Pixels:
         """Draw it, uint8 (H, W, 3)."""
-        [picture] = self.models.draw([self.seed], self.size, self.condition, negative=self.negative)
+        [picture] = self.models.draw([self.seed], self.size, self.condition)
         return picture
 
 
@@ -146,11 +144,11 @@ def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iter
     plan = dataclasses.replace(conditioning, prompts=(prompt,), config=config)
     for number in range(count):
         [group] = plan.groups([number])
-        shown, negative = plan.conditions([number])
+        condition = plan.condition_of_numbers([number])
         own = dataclasses.replace(models, config=group.config)
         origin = plan.origin(first + number)
         size = size_of_prompt(prompt, models.size)
-        yield Drawing(own, first + number, size, shown, negative, origin)
+        yield Drawing(own, first + number, size, condition, origin)
 
 
 def drawings_of_seeds(models: LoadedModels, seeds: Sequence[int]) -> Iterator[Drawing]:
@@ -159,9 +157,9 @@ def drawings_of_seeds(models: LoadedModels, seeds: Sequence[int]) -> Iterator[Dr
     networks = models.networks
     conditioning = networks.conditioning
     for seed in seeds:
-        shown, negative = networks.condition([seed]), networks.negative([seed])
+        condition, origin = networks.condition([seed]), conditioning.origin(seed)
         layout = conditioning.shown_by(seed).layout if isinstance(conditioning, Layouts) else None
-        yield Drawing(models, seed, models.size, shown, negative, conditioning.origin(seed), layout)
+        yield Drawing(models, seed, models.size, condition, origin, layout)
 
 
 def read_boxes(
@@ -195,8 +193,8 @@ def drawings_of_layout(
     assert isinstance(conditioning, Layouts)  # of `read_boxes`
     for seed in seeds:
         plan = Layouts((ShownLayout(layout),), conditioning.task, seed)
-        shown, negative = plan.condition([seed]), plan.negative([seed])
-        yield Drawing(models, seed, models.size, shown, negative, plan.origin(seed), layout)
+        condition, origin = plan.condition([seed]), plan.origin(seed)
+        yield Drawing(models, seed, models.size, condition, origin, layout)
 
 
 def _check_size(

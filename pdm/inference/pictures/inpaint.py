@@ -12,10 +12,10 @@ import numpy as np
 from pdm.config.task import ClassTask, InpaintingTask, UnconditionalTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.latent_sampling import KnownLatents
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
-from pdm.models.condition import Condition
 from pdm.tasks.inpainting import masked_condition
 from pdm.tasks.partial_pictures.compose import extend, fill_in, soften
 from pdm.tasks.partial_pictures.masks import Mask, batch_of_masks, known_cells
@@ -62,10 +62,10 @@ def inpaint(
 
 def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixels:
     height, width = mask.shape
-    condition: Condition | None = None
+    condition: GuidedCondition | None = None
     known: KnownLatents | None = None
     if isinstance(models.task, InpaintingTask):
-        condition = masked_condition([picture], [mask], models.encode)
+        condition = GuidedCondition(masked_condition([picture], [mask], models.encode))
     else:
         known = _known_latents(models, picture, mask)
     [drawn] = models.draw([seed], (height, width), condition, known)

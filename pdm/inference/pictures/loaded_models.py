@@ -18,7 +18,7 @@ from pdm.data.pixels import Pixels
 from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.conditioning import NO_CONDITIONING
+from pdm.inference.conditioning import NO_CONDITIONING, GuidedCondition
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
 from pdm.inference.latent_sampling import KnownLatents, draw_latents
 from pdm.inference.own_settings import own_facts
@@ -36,7 +36,6 @@ from pdm.machine.device import choose_device
 from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder
-from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.registry import load_autoencoder
 from pdm.tasks.find import build_task, task_of_model
@@ -89,10 +88,9 @@ class LoadedModels:
         self,
         seeds: Sequence[int],
         size: tuple[int, int],
-        condition: Condition | None,
+        condition: GuidedCondition | None,
         known: KnownLatents | None = None,
         noise: Pyramid | None = None,
-        negative: Condition | None = None,
         config: SampleConfig | None = None,
         guide: ImageGuide | None = None,
     ) -> list[Pixels]:
@@ -104,7 +102,6 @@ class LoadedModels:
             condition: With one row for each seed; None for what the model's classes say.
             known: Latents that are known already.
             noise: What sampling starts from; None for that of the seeds.
-            negative: With `condition`: what guidance steers away from; None for no condition.
             config: How to sample, if not as the models'.
             guide: Moves the predicted data towards a known picture.
 
@@ -122,7 +119,6 @@ class LoadedModels:
                 condition=condition,
                 known=known,
                 noise=noise,
-                negative=negative,
                 guide=guide,
             )
             return list(decode_to_pixels(self.autoencoder, latents, size, self.config))

@@ -9,6 +9,7 @@ from pdm.config.task import SemanticTask
 from pdm.data.annotations.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
 from pdm.model_record import record_of
@@ -67,7 +68,7 @@ def paint(models: LoadedModels, class_map: ClassMap, seeds: Sequence[int]) -> It
     size = round_up(max(height, least[0]), multiple), round_up(max(width, least[1]), multiple)
     margins = [(0, size[0] - height), (0, size[1] - width)]
     padded = np.pad(class_map, margins, constant_values=UNKNOWN)
-    condition = map_condition([padded], len(models.map_names))
+    condition = GuidedCondition(map_condition([padded], len(models.map_names)))
     for seed in seeds:
         [drawn] = models.draw([seed], size, condition)
         yield drawn[:height, :width]

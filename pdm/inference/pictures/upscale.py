@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.pictures.guided import Guiding, choose_guiding, guide_to
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
@@ -117,7 +118,7 @@ def _draw_tiles(
     if isinstance(method, Guiding):
         guide = guide_to(models, small, method)
         return models.draw(seeds, models.size, None, noise=noise, guide=guide)
-    condition = enlarged_condition(small, method, models.encode)
+    condition = GuidedCondition(enlarged_condition(small, method, models.encode))
     return models.draw(seeds, models.size, condition, noise=noise)
 
 

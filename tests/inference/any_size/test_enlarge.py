@@ -17,6 +17,7 @@ from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.enlarge import Job, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.latent_sampling import KnownLatents
 from pdm.models.condition import Condition
 
@@ -184,7 +185,7 @@ def test_models_that_cannot_enlarge_are_refused_before_any_work(loaded, super_re
 
 def test_the_same_words_in_another_order_are_another_enlargement(loaded):
     def key_of(*tokens: int) -> str:
-        shown = Condition(tokens=torch.tensor([tokens]))
+        shown = GuidedCondition(Condition(tokens=torch.tensor([tokens])))
         canvas = make_canvas(loaded, picture_of(13, 21), 2)
         return Job(canvas, TilingConfig(), 0, 1.0, shown, None).key()
 

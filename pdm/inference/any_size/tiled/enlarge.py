@@ -39,6 +39,7 @@ from pdm.inference.any_size.tiled.tile_velocity import (
     plan_steps,
     start_of,
 )
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
@@ -54,8 +55,7 @@ def enlarge(
     tiling: TilingConfig | None = None,
     seed: int = 0,
     strength: float | None = None,
-    condition: Condition | None = None,
-    negative: Condition | None = None,
+    condition: GuidedCondition | None = None,
     boxes: TileBoxes | None = None,
     on_progress: OnProgress = lambda done, total: None,
     state: Path | None = None,
@@ -73,8 +73,7 @@ def enlarge(
         strength: How much is drawn: 1 begins at noise, less at a mix of noise and the enlarged
             picture (SDEdit). None for `default_strength(models)`.
         condition: What the picture shows, with one row; None for what the seed says.
-        negative: With `condition`: what guidance steers away from; None for no condition.
-        boxes: In place of both, for a model of layouts: each tile gets its part of them.
+        boxes: In place of it, for a model of layouts: each tile gets its part of them.
         on_progress: Gets the number of tiles done, and of all. A tile is counted once for each
             evaluation of the network, and once when it is decoded.
         state: Folder for an unfinished state. A run that was killed resumes from the last saved
@@ -97,7 +96,7 @@ def enlarge(
     if not 0 <= strength <= 1:
         raise BadInput(f"the strength is {strength}; give a number from 0 (nothing new) to 1")
     canvas = make_canvas(models, picture, factor)
-    job = Job(canvas, config, seed, strength, condition, negative, boxes)
+    job = Job(canvas, config, seed, strength, condition, boxes)
     return job.run(on_progress, state, save_seconds)
 
 
@@ -142,8 +141,7 @@ class Job:
     config: TilingConfig
     seed: int
     strength: float
-    condition: Condition | None
-    negative: Condition | None
+    condition: GuidedCondition | None
     boxes: TileBoxes | None = None
 
     @torch.no_grad()
@@ -164,7 +162,7 @@ class Job:
         progress.total += _num_tiles(layout, schedule, schedule.num_steps)
         progress.add(_num_tiles(layout, schedule, done))
         encode, encode_whole = self._encoders(layout, schedule)
-        shown = self.condition, self.negative, self.boxes
+        shown = self.condition, self.boxes
         denoiser = TileDenoiser(self.canvas, schedule, encode, self.seed, *shown)
         velocity = TiledVelocity(denoiser, layout, self.canvas.scales, progress.add)
         if state is None:
@@ -203,10 +201,8 @@ class Job:
     def key(self) -> str:
         """Digest of everything that the result depends on."""
         models, enlarged = self.canvas.models, self.canvas.picture
-        conditions = [
-            None if each is None else [_digest_of(tensor) for tensor in each.tensors]
-            for each in (self.condition, self.negative)
-        ]
+        condition = self.condition
+        parts = (None, None) if condition is None else (condition.shown, condition.negative)
         depends = {
             "facts": models.facts,
             "picture": pixels_sha256(enlarged.small),
@@ -214,7 +210,7 @@ class Job:
             "tiling": asdict(self.config),
             "strength": self.strength,
             "seed": self.seed,
-            "conditions": conditions,
+            "conditions": [None if part is None else _digests_of(part) for part in parts],
         }
         if self.boxes:
             depends["boxes"] = [asdict(self.boxes.layout), asdict(self.boxes.shown)]
@@ -239,6 +235,10 @@ def _num_tiles(layout: TileLayout, schedule: SamplingSchedule, steps: int) -> in
 def _num_decoded(canvas: Canvas, config: TilingConfig) -> int:
     rows, columns = decoding_layout(canvas, config.tiles_at_once)
     return len(rows.starts) * len(columns.starts)
+
+
+def _digests_of(condition: Condition) -> list[str]:
+    return [_digest_of(tensor) for tensor in condition.tensors]
 
 
 def _digest_of(tensor: torch.Tensor) -> str:

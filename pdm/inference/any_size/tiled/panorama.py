@@ -73,7 +73,7 @@ def compose_side_by_side(
     canvas = Panorama(models, plain, num_global, reference)
     at_once = min(TILING.tiles_at_once, models.config.batch_size)
     tiling = replace(TILING, tiles_at_once=at_once)
-    job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, drawing.negative, boxes)
+    job = Job(canvas, tiling, drawing.seed, 1.0, drawing.condition, boxes)
     progress: list[Progress] = []
 
     def report(done: int, total: int) -> None:

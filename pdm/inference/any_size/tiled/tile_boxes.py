@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pdm.data.annotations.boxes import Layout, crop_boxes
 from pdm.inference.any_size.rectangles import Box
-from pdm.models.condition import Condition
+from pdm.inference.conditioning import GuidedCondition
 from pdm.tasks.layout import BoxLayout, without_boxes
 
 
@@ -38,8 +38,7 @@ class TileBoxes:
         boxes, _ = crop_boxes(self.layout.boxes, (left, top, right, bottom), or_of_crop=True)
         return Layout(boxes, self.layout.crop)
 
-    def conditions(self, parts: Sequence[Box]) -> tuple[Condition, Condition]:
-        """Return the condition of some parts, and what guidance steers them away from: the same
-        without boxes."""
-        condition = self.task.condition_of_layouts([self.layout_of(part) for part in parts])
-        return condition, without_boxes(condition)
+    def condition(self, parts: Sequence[Box]) -> GuidedCondition:
+        """Return the condition of some parts; guidance steers away from the same without boxes."""
+        shown = self.task.condition_of_layouts([self.layout_of(part) for part in parts])
+        return GuidedCondition(shown, without_boxes(shown))

@@ -31,9 +31,10 @@ from pdm.diffusion.tiles.layout import Tile
 from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
+from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.latent_sampling import sampler_times
 from pdm.inference.pictures.loaded_models import LoadedModels
-from pdm.models.condition import NO_CONDITION, Condition
+from pdm.models.condition import Condition
 from pdm.models.levels.pyramid import Pyramid
 from pdm.tasks.partial_pictures.encoded import level_maps
 
@@ -163,8 +164,7 @@ class TileDenoiser:
         seed: Of the noise of known levels, which is the same in every tile.
         condition: What the picture shows, with one row; None for what the model's classes or the
             task say.
-        negative: What guidance steers away from; None for no condition.
-        boxes: In place of both, if each tile shows something else.
+        boxes: In place of it, if each tile shows something else.
     """
 
     def __init__(
@@ -173,8 +173,7 @@ class TileDenoiser:
         schedule: SamplingSchedule,
         encode: Callable[[Sequence[Tile]], Pyramid],
         seed: int,
-        condition: Condition | None = None,
-        negative: Condition | None = None,
+        condition: GuidedCondition | None = None,
         boxes: TileBoxes | None = None,
     ) -> None:
         self.canvas, self.schedule, self.encode, self.boxes = canvas, schedule, encode, boxes
@@ -183,11 +182,8 @@ class TileDenoiser:
         self.noise = tuple(level.to(models.device) for level in noise_from_seeds([seed], shapes))
         self.enlarges = isinstance(models.task, SuperResolutionTask)
         if condition is None and boxes is None and not self.enlarges:
-            condition, negative = (
-                models.networks.condition([seed]),
-                models.networks.negative([seed]),
-            )
-        self.condition, self.negative = condition or NO_CONDITION, negative
+            condition = models.networks.condition([seed])
+        self.condition = condition or GuidedCondition()
         self.velocities: dict[int, Velocity] = {}  # by the number of tiles
 
     def __call__(self, pyramid: Pyramid, t: Tensor, tiles: Sequence[Tile]) -> Pyramid:
@@ -203,23 +199,22 @@ class TileDenoiser:
     def _velocity(self, encoded: Pyramid, tiles: Sequence[Tile]) -> Velocity:
         num_tiles = len(tiles)
         if self.enlarges:
-            return self._make_velocity(Condition(levels=tuple(level_maps(encoded))), None)
+            maps = Condition(levels=tuple(level_maps(encoded)))
+            return self._make_velocity(GuidedCondition(maps))
         if self.boxes:
-            both = self.boxes.conditions([self.canvas.part(tile) for tile in tiles])
-            return self._make_velocity(*map(self.canvas.models.networks.to_device, both))
+            of_tiles = self.boxes.condition([self.canvas.part(tile) for tile in tiles])
+            return self._make_velocity(self.canvas.models.networks.to_device(of_tiles))
         if num_tiles not in self.velocities:  # kept, since making one reads the text
-            negative = self.negative and self._repeat(self.negative, num_tiles)
-            shown = self._repeat(self.condition, num_tiles)
-            self.velocities[num_tiles] = self._make_velocity(shown, negative)
+            self.velocities[num_tiles] = self._make_velocity(self._repeated(num_tiles))
         return self.velocities[num_tiles]
 
-    def _repeat(self, condition: Condition, num_tiles: int) -> Condition:
+    def _repeated(self, num_tiles: int) -> GuidedCondition:
         device = self.canvas.models.device
-        return condition.change(lambda one: one.to(device).expand(num_tiles, *one.shape[1:]))
+        return self.condition.change(lambda one: one.to(device).expand(num_tiles, *one.shape[1:]))
 
-    def _make_velocity(self, condition: Condition, negative: Condition | None) -> Velocity:
+    def _make_velocity(self, condition: GuidedCondition) -> Velocity:
         models, config = self.canvas.models, self.canvas.models.config
-        velocity = models.networks.velocity(config, condition, negative)
+        velocity = models.networks.velocity(config, condition)
         if models.networks.stops is not None:
             return velocity
         return clamp_data(clamp_times(velocity, config.time_margin), config.clamp_latents)
