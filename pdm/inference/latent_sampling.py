@@ -30,7 +30,7 @@ SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multi
 
 @dataclass(frozen=True, slots=True)
 class KnownLatents:
-    """Latents of pictures that are known in part, on the networks' device.
+    """Latents of images that are known in part, on the networks' device.
 
     Args:
         data: Levels (B, C, h, w).
@@ -48,31 +48,45 @@ class KnownLatents:
         return keep_known_cells(velocity, *parts)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingInputs:
+    """What sampling is given besides the seeds, or in place of what they say.
+
+    Args:
+        condition: With one row for each image; None for what the seeds say.
+        noise: What sampling starts from; None for that of the seeds.
+        known: Latents that are known already, and where; None draws all.
+        guide: Moves the predicted data towards a known image; not with a network for few steps.
+    """
+
+    condition: GuidedCondition | None = None
+    noise: Pyramid | None = None
+    known: KnownLatents | None = None
+    guide: ImageGuide | None = None
+
+
+SEEDS_ONLY = SamplingInputs()
+
+
 @torch.no_grad()
 def draw_latents(
     networks: Networks,
     config: SampleConfig,
     seeds: Sequence[int],
     shapes: Sequence[LevelShape],
+    inputs: SamplingInputs = SEEDS_ONLY,
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
-    condition: GuidedCondition | None = None,
-    known: KnownLatents | None = None,
-    noise: Pyramid | None = None,
-    guide: ImageGuide | None = None,
 ) -> Pyramid:
-    """Draw latents of one picture per seed, on the networks' device.
+    """Draw latents of one image per seed, on the networks' device.
 
     Args:
-        networks: The networks, and what the pictures of the seeds show.
+        networks: The networks, and what the images of the seeds show.
         config: Section `sample` of the params.
-        seeds: One for each picture.
+        seeds: One for each image.
         shapes: Of the levels.
+        inputs: What does not follow from the seeds.
         on_step: Gets the predicted data and the times of each evaluation
             (`pdm.diffusion.guidance`).
-        condition: What the pictures show; None for what the seeds say.
-        known: Latents that are known already, and where; None draws all.
-        noise: What sampling starts from; None for that of the seeds.
-        guide: Moves the predicted data towards a known picture; not with a network for few steps.
 
     Returns:
         Standardised latents, one (B, C, h, w) for each level, in the order of the seeds.
@@ -81,21 +95,21 @@ def draw_latents(
         BadInput: The sampler or its steps do not fit the levels' times (`sampler_times`).
     """
     device = next(networks.network.parameters()).device
-    noise = tuple(level.to(device) for level in noise or noise_from_seeds(seeds, shapes))
-    condition = networks.condition(seeds) if condition is None else networks.to_device(condition)
+    drawn = inputs.noise or noise_from_seeds(seeds, shapes)
+    noise = tuple(level.to(device) for level in drawn)
+    given = inputs.condition
+    condition = networks.condition(seeds) if given is None else networks.to_device(given)
 
     def velocity_of(rows: Sequence[int]) -> Velocity:
-        def choose(tensor: Tensor) -> Tensor:
-            return tensor[list(rows)]
-
-        velocity = networks.velocity(config, condition.change(choose))
+        own = condition.change(lambda tensor: tensor[list(rows)])
+        velocity = networks.velocity(config, own)
         if networks.stops is None:
             velocity = clamp_times(velocity, config.time_margin)
-            if guide is not None:
-                velocity = guide.push(velocity, rows)
+            if inputs.guide is not None:
+                velocity = inputs.guide.push(velocity, rows)
             velocity = clamp_data(velocity, config.clamp_latents)
-        if known is not None:
-            velocity = known.keep(velocity, noise, rows)
+        if inputs.known is not None:
+            velocity = inputs.known.keep(velocity, noise, rows)
         return velocity if on_step is None else observe(velocity, on_step)
 
     velocity = velocity_of(range(len(seeds)))
@@ -103,7 +117,7 @@ def draw_latents(
         return take_few_steps(velocity, noise, networks.stops)
     times = sampler_times(networks.network, config, len(shapes))
     if config.sampler == "adaptive":
-        same_for_all = condition.shown.is_empty and known is None and guide is None
+        same_for_all = condition.shown.is_empty and inputs.known is None and inputs.guide is None
         narrowed = None if same_for_all else velocity_of
         return runge_kutta(velocity, noise, times, tolerance=config.tolerance, narrowed=narrowed)
     if config.sampler == "ddim":
@@ -119,12 +133,12 @@ def draw_numbers(
     shapes: Sequence[LevelShape],
     on_step: Callable[[Pyramid, Tensor], None] | None = None,
 ) -> Iterator[tuple[Sequence[int], Pyramid]]:
-    """Draw latents of pictures of the stage `sample`, by their numbers.
+    """Draw latents of images of the stage `sample`, by their numbers.
 
     Args:
         networks: See `draw_latents`, as for the others.
         config: Section `sample` of the params; a prompt may have another seed, scale and steps.
-        numbers: Of the pictures.
+        numbers: Of the images.
         shapes: Of the levels.
         on_step: See `draw_latents`.
 
@@ -134,13 +148,12 @@ def draw_numbers(
     prompts = networks.conditioning
     if not isinstance(prompts, Prompts):
         seeds = [config.seed + number for number in numbers]
-        yield numbers, draw_latents(networks, config, seeds, shapes, on_step)
+        yield numbers, draw_latents(networks, config, seeds, shapes, on_step=on_step)
         return
     for group in prompts.groups(numbers):
         seeds = [prompts.seed_of(number) for number in group.numbers]
-        condition = prompts.condition_of_numbers(group.numbers)
-        latents = draw_latents(networks, group.config, seeds, shapes, on_step, condition)
-        yield group.numbers, latents
+        inputs = SamplingInputs(condition=prompts.condition_of_numbers(group.numbers))
+        yield group.numbers, draw_latents(networks, group.config, seeds, shapes, inputs, on_step)
 
 
 def sampler_times(network: Denoiser, config: SampleConfig, num_levels: int) -> Tensor:

@@ -217,7 +217,7 @@ def _draw(
     else:
         count = models.config.batch_size
         for start in range(seeds.start, seeds.stop, count):
-            yield from models.draw(range(start, min(start + count, seeds.stop)), size, None)
+            yield from models.draw(range(start, min(start + count, seeds.stop)), size)
 
 
 def _check_size(models: LoadedModels, height: int | None, width: int | None) -> tuple[int, int]:

@@ -159,7 +159,7 @@ def _draw(config: Params, models: Path, shape: tuple[int, int], count: int, seed
     for start in range(0, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
         seeds = [10_000 * (seed + 1) + number for number in numbers]
-        drawn += loaded.draw(seeds, (shape[1], shape[0]), None)
+        drawn += loaded.draw(seeds, (shape[1], shape[0]))
     return np.stack(drawn)
 
 

@@ -92,7 +92,7 @@ def _draw_once() -> None:
     models = small_ldm(STEPS)
     before = memory_bytes("VmRSS")
     if args.way == "untiled":
-        [picture] = models.draw([0], (args.side, args.side), None)
+        [picture] = models.draw([0], (args.side, args.side))
         assert picture.shape == (args.side, args.side, 3)
     else:
         shape = (args.side // 2, args.side // 2, 3)

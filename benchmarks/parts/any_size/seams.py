@@ -62,7 +62,7 @@ def measure(size: Size, folder: Path) -> list[Ratio]:
         world.params_of(size.world, "model-tiny", None), size.world, folder
     )
     real = landscapes(large_size(models), size.num_pictures)
-    drawn = [models.draw([seed], models.size, None)[0] for seed in range(size.num_pictures)]
+    drawn = [models.draw([seed], models.size)[0] for seed in range(size.num_pictures)]
     plain = [_gradient(models, seed) for seed in range(size.num_gradients)]
     pictures = {mode: enlarge_all(models, drawn, mode, STRENGTH) for mode in MODES}
     gradients = {mode: enlarge_all(models, plain, mode, STRENGTH) for mode in MODES}

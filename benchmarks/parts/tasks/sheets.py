@@ -39,7 +39,7 @@ PROMPTS = (
 def free_sheet(world: World) -> Image.Image:
     """New pictures of an unconditional model."""
     seeds = list(range(4 * ROWS))
-    pictures = world.models.draw(seeds, world.models.size, None)
+    pictures = world.models.draw(seeds, world.models.size)
     return contact_sheet([pictures[start : start + 4] for start in range(0, len(seeds), 4)])
 
 

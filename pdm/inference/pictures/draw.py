@@ -14,6 +14,7 @@ from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
+from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
@@ -113,8 +114,9 @@ class Drawing:
 
     def draw(self) -> Pixels:
         """Draw it, uint8 (H, W, 3)."""
-        [picture] = self.models.draw([self.seed], self.size, self.condition)
-        return picture
+        inputs = SamplingInputs(condition=self.condition)
+        [image] = self.models.draw([self.seed], self.size, inputs)
+        return image
 
 
 def draw(

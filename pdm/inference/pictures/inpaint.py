@@ -13,7 +13,7 @@ from pdm.config.task import ClassTask, InpaintingTask, UnconditionalTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
-from pdm.inference.latent_sampling import KnownLatents
+from pdm.inference.latent_sampling import KnownLatents, SamplingInputs
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, pad_to_size, round_up, window_around
 from pdm.tasks.inpainting import masked_condition
@@ -62,13 +62,12 @@ def inpaint(
 
 def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixels:
     height, width = mask.shape
-    condition: GuidedCondition | None = None
-    known: KnownLatents | None = None
     if isinstance(models.task, InpaintingTask):
-        condition = GuidedCondition(masked_condition([picture], [mask], models.encode))
+        condition = masked_condition([picture], [mask], models.encode)
+        inputs = SamplingInputs(condition=GuidedCondition(condition))
     else:
-        known = _known_latents(models, picture, mask)
-    [drawn] = models.draw([seed], (height, width), condition, known)
+        inputs = SamplingInputs(known=_known_latents(models, picture, mask))
+    [drawn] = models.draw([seed], (height, width), inputs)
     return drawn
 
 

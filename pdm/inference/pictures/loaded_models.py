@@ -15,12 +15,11 @@ from pdm.config.task import TaskConfig
 from pdm.data.annotations.maps import names_of
 from pdm.data.image_tensors import to_images
 from pdm.data.pixels import Pixels
-from pdm.diffusion.image_guide import ImageGuide
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.conditioning import NO_CONDITIONING, GuidedCondition
+from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
-from pdm.inference.latent_sampling import KnownLatents, draw_latents
+from pdm.inference.latent_sampling import SEEDS_ONLY, SamplingInputs, draw_latents
 from pdm.inference.own_settings import own_facts
 from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
@@ -88,39 +87,24 @@ class LoadedModels:
         self,
         seeds: Sequence[int],
         size: tuple[int, int],
-        condition: GuidedCondition | None,
-        known: KnownLatents | None = None,
-        noise: Pyramid | None = None,
+        inputs: SamplingInputs = SEEDS_ONLY,
         config: SampleConfig | None = None,
-        guide: ImageGuide | None = None,
     ) -> list[Pixels]:
-        """Draw a picture of (H, W) pixels for each seed.
+        """Draw an image of (H, W) pixels for each seed.
 
         Args:
-            seeds: One for each picture.
+            seeds: One for each image.
             size: Multiples of `side_multiple`.
-            condition: With one row for each seed; None for what the model's classes say.
-            known: Latents that are known already.
-            noise: What sampling starts from; None for that of the seeds.
+            inputs: What does not follow from the seeds.
             config: How to sample, if not as the models'.
-            guide: Moves the predicted data towards a known picture.
 
         Raises:
-            Unavailable: There is too little memory for pictures of this size.
+            Unavailable: There is too little memory for images of this size.
         """
-        shapes, pictures = self.autoencoder.level_shapes(*size), f"{size[1]}x{size[0]} pixels"
+        shapes, images = self.autoencoder.level_shapes(*size), f"{size[1]}x{size[0]} pixels"
         advice = "draw a smaller image, or a large one in tiles by `pyramid draw --size`"
-        with explain_out_of_memory(self.device, f"to draw {pictures} as a whole", advice):
-            latents = draw_latents(
-                self.networks,
-                config or self.config,
-                seeds,
-                shapes,
-                condition=condition,
-                known=known,
-                noise=noise,
-                guide=guide,
-            )
+        with explain_out_of_memory(self.device, f"to draw {images} as a whole", advice):
+            latents = draw_latents(self.networks, config or self.config, seeds, shapes, inputs)
             return list(decode_to_pixels(self.autoencoder, latents, size, self.config))
 
 

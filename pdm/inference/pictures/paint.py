@@ -10,6 +10,7 @@ from pdm.data.annotations.maps import UNKNOWN, ClassMap, decode_map, names_of
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
+from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
 from pdm.model_record import record_of
@@ -69,6 +70,7 @@ def paint(models: LoadedModels, class_map: ClassMap, seeds: Sequence[int]) -> It
     margins = [(0, size[0] - height), (0, size[1] - width)]
     padded = np.pad(class_map, margins, constant_values=UNKNOWN)
     condition = GuidedCondition(map_condition([padded], len(models.map_names)))
+    inputs = SamplingInputs(condition=condition)
     for seed in seeds:
-        [drawn] = models.draw([seed], size, condition)
+        [drawn] = models.draw([seed], size, inputs)
         yield drawn[:height, :width]

@@ -15,6 +15,7 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
+from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.pictures.guided import Guiding, choose_guiding, guide_to
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import Window, round_up
@@ -117,9 +118,9 @@ def _draw_tiles(
 ) -> list[Pixels]:
     if isinstance(method, Guiding):
         guide = guide_to(models, small, method)
-        return models.draw(seeds, models.size, None, noise=noise, guide=guide)
+        return models.draw(seeds, models.size, SamplingInputs(noise=noise, guide=guide))
     condition = GuidedCondition(enlarged_condition(small, method, models.encode))
-    return models.draw(seeds, models.size, condition, noise=noise)
+    return models.draw(seeds, models.size, SamplingInputs(condition=condition, noise=noise))
 
 
 def _starts(side: int, tile: int, unit: int) -> list[int]:

@@ -18,7 +18,7 @@ from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.enlarge import Job, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.conditioning import GuidedCondition
-from pdm.inference.latent_sampling import KnownLatents
+from pdm.inference.latent_sampling import KnownLatents, SamplingInputs
 from pdm.models.condition import Condition
 
 
@@ -54,7 +54,9 @@ def test_a_picture_of_one_tile_is_plain_sampling_with_the_coarse_levels_held(loa
     shapes = loaded.autoencoder.level_shapes(*size)
     coarse = noise_from_seeds([6], shapes[: canvas.num_known])
     noise = (*coarse, *noise_from_seeds([6], canvas.shapes))
-    [expected] = loaded.draw([6], size, None, KnownLatents(encoded, cells), noise)
+    [expected] = loaded.draw(
+        [6], size, SamplingInputs(known=KnownLatents(encoded, cells), noise=noise)
+    )
     found = enlarge_at_once(loaded, picture, seed=6, strength=1.0).astype(int)
     assert np.abs(found - expected).max() <= 1  # the levels on their path are rounded differently
 
@@ -134,7 +136,7 @@ def test_without_strength_nothing_is_drawn(which, request):
 def test_with_all_strength_one_tile_of_a_single_latent_is_plain_sampling(ldm):
     models = replace(ldm, config=replace(ldm.config, eta=1.0))
     height, width = models.size
-    [expected] = models.draw([3], models.size, None)
+    [expected] = models.draw([3], models.size)
     picture = picture_of(height // 2, width // 2)
     assert np.array_equal(enlarge_at_once(models, picture, strength=1.0, seed=3), expected)
 

@@ -58,7 +58,7 @@ def test_champion_and_loaded_models_draw_the_pictures_of_the_stage(chain, tmp_pa
         seed = SAMPLE.seed + number
         [picture] = champion.draw([seed])
         assert np.array_equal(picture, expected[number])
-        [picture] = models.draw([seed], models.size, None, config=replace(config, **changes))
+        [picture] = models.draw([seed], models.size, config=replace(config, **changes))
         assert np.array_equal(picture, expected[number])
     folder = tmp_path / "samples" / "previews" / "000000"
     for last in (sorted(folder.glob(f"{name}-*.png"))[-1] for name in ("steps", "levels")):

@@ -13,6 +13,7 @@ from tiny_chain import AUTOENCODER, DIFFUSION, LATENTS, SAMPLE, TRAINING
 
 from pdm import cli
 from pdm.data import provenance
+from pdm.data.pixels import Pixels
 from pdm.data.shards import listing, manifest, tars
 from pdm.data.shards.listing import Listed
 from pdm.diffusion.flow import interpolate, target
@@ -20,6 +21,7 @@ from pdm.diffusion.image_guide import ImageGuide
 from pdm.diffusion.samplers import euler, heun, multistep
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
+from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.pictures.guided import Guiding, factors_of, guide_to
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.pictures.upscale import upscale
@@ -107,18 +109,19 @@ def distance(drawn: list[np.ndarray], small: list[np.ndarray]) -> np.ndarray:
     return np.sqrt(np.square(means - np.stack(small)).mean((1, 2, 3)))
 
 
+def guided_to(loaded: LoadedModels, small: list[Pixels], guiding: Guiding) -> SamplingInputs:
+    return SamplingInputs(guide=guide_to(loaded, small, guiding))
+
+
 def test_a_guided_picture_is_nearer_to_the_small_one_the_stronger_it_is_guided(loaded):
     small, seeds = small_pictures(3), [0, 1, 2]
     found = [
         distance(
-            loaded.draw(
-                seeds, loaded.size, None, guide=guide_to(loaded, small, Guiding(4, strength))
-            ),
-            small,
+            loaded.draw(seeds, loaded.size, guided_to(loaded, small, Guiding(4, strength))), small
         )
         for strength in (0.0, 0.3, 1.0)
     ]
-    free = distance(loaded.draw(seeds, loaded.size, None), small)
+    free = distance(loaded.draw(seeds, loaded.size), small)
     assert (found[0] == free).all()
     assert (found[1] < 0.8 * free).all()
     assert (found[2] < 0.7 * found[1]).all()
@@ -130,9 +133,8 @@ def test_a_guided_picture_does_not_depend_on_its_batch(sampler, models):
     loaded = load_models(models, replace(SAMPLE, sampler=sampler, steps=4))
     small = small_pictures(3)
     guiding = Guiding(4, 1.0)
-    together = loaded.draw([4, 5, 6], loaded.size, None, guide=guide_to(loaded, small, guiding))
-    guide = guide_to(loaded, small[1:2], guiding)
-    [alone] = loaded.draw([5], loaded.size, None, guide=guide)
+    together = loaded.draw([4, 5, 6], loaded.size, guided_to(loaded, small, guiding))
+    [alone] = loaded.draw([5], loaded.size, guided_to(loaded, small[1:2], guiding))
     # Rounding differs with the batch, and an adaptive sampler may then choose other steps.
     assert np.abs(together[1].astype(int) - alone).mean() < 3
     assert np.abs(together[1].astype(int) - together[0]).mean() > 15

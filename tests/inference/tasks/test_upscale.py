@@ -129,7 +129,7 @@ def test_it_enlarges_what_another_model_composes(models, chain, tmp_path, caplog
     with Image.open(path) as large:
         assert large.size == (256, 128)
         small = np.asarray(large.resize((32, 16), Image.Resampling.BOX), float)
-    [own] = load_models(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32), None)
+    [own] = load_models(composing, replace(SAMPLE, steps=2)).draw([0], (16, 32))
     assert np.abs(small - own).mean() < 20
     digest = sha256_of(models / "diffusion/model.safetensors")
     assert provenance.read(path)[0]["enlarger"] == {"path": str(models), "sha256": digest}

@@ -226,7 +226,7 @@ def test_a_picture_for_which_there_is_no_memory_ends_in_one_line_of_advice(chain
     loaded = load_models(chain.link_models(tmp_path), SAMPLE)
     said = rf"too little memory to draw {2**30}x{2**30} pixels .*; draw a smaller image, or"
     with pytest.raises(Unavailable, match=said):
-        loaded.draw([0], (2**30, 2**30), None)
+        loaded.draw([0], (2**30, 2**30))
 
 
 @pytest.mark.parametrize(
