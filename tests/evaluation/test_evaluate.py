@@ -168,6 +168,17 @@ def test_the_page_of_closest_pairs_needs_nothing_beside_it(done):
     assert "look memorised" not in page
 
 
+def test_the_page_shows_each_share_with_its_interval_in_percent(done):
+    folder, scores = done
+    page = (folder / "plots" / "memorisation.html").read_text()
+    for measure in ("features", "pixels"):
+        name = f"memorisation/by_{measure}/share_closer_than_median_val"
+        low, high = (100 * scores[f"intervals/{name}/{end}"] for end in ("low", "high"))
+        row = page.partition(f"median held-out image, by {measure}<td>")[2].partition("</tr>")[0]
+        shown = f"{100 * scores[name]:.1f} %<td>{low:.1f} to {high:.1f} %<td>50.0 %"
+        assert row == shown.replace(" %", "\u00a0%")
+
+
 def test_a_page_and_a_warning_say_that_samples_are_copies(run, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     copies = [training_picture(index) for index in range(6)]

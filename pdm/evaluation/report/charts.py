@@ -38,7 +38,9 @@ def _plot_spectrum(path: Path, summaries: Summaries) -> None:
 
 def _plot_levels(path: Path, scores: Mapping[str, float], levels: list[str]) -> None:
     figure, axes = _figure(
-        "Sliced Wasserstein distance to held-out images", "Laplacian level", "distance"
+        "Sliced Wasserstein distance to held-out images",
+        "Laplacian level, height x width in pixels",
+        "distance",
     )
     places = np.arange(len(levels))
     for offset, comparison, key, label in (

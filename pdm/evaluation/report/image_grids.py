@@ -51,15 +51,15 @@ def _neighbour_rows(
     """One row for each sample: the sample, its nearest by features, its nearest by pixels."""
     rows = []
     for index in copies.closest(count):
-        row = [(samples.load(index), samples.keys[index])]
+        row = [(samples.load(index), f"sample {samples.keys[index]}")]
         for name, nearest, held_out in (
             ("features", copies.samples_by_features, copies.val_by_features),
             ("pixels", copies.samples_by_pixels, copies.val_by_pixels),
         ):
             distance, median = nearest.distances[index], np.median(held_out.distances)
             place = nearest.indices[index]
-            title = f"by {name}: {distance:.3f} (median of held-out images: {median:.3f})"
-            row.append((train.load(place), f"{title}\n{train.keys[place]}"))
+            title = f"nearest by {name}: {distance:.3f} (held-out median: {median:.3f})"
+            row.append((train.load(place), f"{title}\ntraining: {train.keys[place]}"))
         rows.append(row)
     return rows
 
@@ -67,7 +67,7 @@ def _neighbour_rows(
 def _side_by_side_rows(samples: PictureSet, val: PictureSet) -> list[list[Cell]]:
     """Two columns of samples, two of held-out pictures."""
     halves = []
-    for pictures, name in ((samples, "sample"), (val, "held out")):
+    for pictures, name in ((samples, "sample"), (val, "held-out:")):
         count = min(len(pictures), NUM_SIDE_BY_SIDE)
         cells = [(pictures.load(index), f"{name} {pictures.keys[index]}") for index in range(count)]
         halves.append([cells[start : start + 2] for start in range(0, count, 2)])
@@ -84,7 +84,7 @@ def _reconstruction_rows(val: PictureSet, prefixes: Sequence[PrefixMeasures]) ->
             for count, prefix in enumerate(prefixes, start=1)
         ]
         original = reduce_width(val.load(index))
-        rows.append([*row, (original, f"held out {val.keys[index]}")])
+        rows.append([*row, (original, f"held-out: {val.keys[index]}")])
     return rows
 
 

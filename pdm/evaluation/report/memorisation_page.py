@@ -26,6 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1700p
   color: #1c1c1c; background: #fff; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; }
+th + th, td + td { text-align: right; } td + td { white-space: nowrap; }
 figure { margin: 0; } img { width: 100%; display: block; }
 figcaption { font-size: 13px; overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .8rem;
@@ -101,7 +102,7 @@ def _table(copies: Memorisation, scores: Mapping[str, float]) -> str:
             low, high = (scores[f"intervals/{name}/{end}"] for end in ("low", "high"))
             rows.append(
                 f"<tr><td>{words}, {measure.replace('_', ' ')}<td>{_percent(scores[name])}"
-                f"<td>{_percent(low)} to {_percent(high)}<td>{_percent(expected)}</tr>"
+                f"<td>{100 * low:.1f} to {_percent(high)}<td>{_percent(expected)}</tr>"
             )
     sets = {"samples": "samples", "val": "held-out images", "train": "training images"}
     counts = ", ".join(f"{scores[f'counts/num_{key}']:,.0f} {name}" for key, name in sets.items())
