@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-Windows = Sequence[tuple[float, float]]  # start and end of each level, coarse to fine
+from pdm.config.networks.unet import Windows
+
 MIN_GAP = 1e-6  # least distance of other stops from the end of a window
 Time = TypeVar("Time", float, Tensor)
 
