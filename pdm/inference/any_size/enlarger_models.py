@@ -8,7 +8,7 @@ from pdm.config.sampling.own_settings import FACT as OWN
 from pdm.config.stages.sample import SampleConfig
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.tiled.tile_velocity import check_config, check_task
 from pdm.inference.conditioning import Classes, GuidedCondition
@@ -128,7 +128,7 @@ def condition_for(enlarger: LoadedModels, drawing: Drawing) -> GuidedCondition |
     return dataclasses.replace(conditioning, chosen=(shown,)).condition([drawing.seed])
 
 
-def boxes_for(models: LoadedModels, drawing: Drawing, shown: Box) -> TileBoxes | None:
+def boxes_for(models: LoadedModels, drawing: Drawing, shown: Rectangle) -> TileBoxes | None:
     """Return a drawing's boxes for the model that composes it, or for one that enlarges it.
 
     Args:

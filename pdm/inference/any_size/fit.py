@@ -6,27 +6,27 @@ import numpy as np
 from PIL import Image
 
 from pdm.data.pixels import Pixels
-from pdm.inference.any_size.rectangles import Box, Size
+from pdm.inference.any_size.rectangles import Rectangle, Size
 
 
-def fit(picture: Pixels, box: Box, size: Size) -> Pixels:
-    """Cut a box out of a picture and reduce it.
+def fit(picture: Pixels, area: Rectangle, size: Size) -> Pixels:
+    """Cut an area out of a picture and reduce it.
 
     Args:
         picture: uint8 (H, W, 3).
-        box: May end beyond the picture, which then goes on as its mirror image.
-        size: Of the result, with the box's shape; not larger than it.
+        area: May end beyond the picture, which then goes on as its mirror image.
+        size: Of the result, with the area's shape; not larger than it.
     """
-    scale = size[1] / box.width
-    bottom = min(box.top + box.height, picture.shape[0])
-    right = min(box.left + box.width, picture.shape[1])
-    height = min(size[0], max(1, round((bottom - box.top) * scale)))
-    width = min(size[1], max(1, round((right - box.left) * scale)))
+    scale = size[1] / area.width
+    bottom = min(area.top + area.height, picture.shape[0])
+    right = min(area.left + area.width, picture.shape[1])
+    height = min(size[0], max(1, round((bottom - area.top) * scale)))
+    width = min(size[1], max(1, round((right - area.left) * scale)))
     if scale == 1:
-        top, left = int(box.top), int(box.left)
+        top, left = int(area.top), int(area.left)
         found = picture[top : top + height, left : left + width]
     else:
-        corners = (box.left, box.top, right, bottom)
+        corners = (area.left, area.top, right, bottom)
         reduced = Image.fromarray(picture).resize(
             (width, height), Image.Resampling.LANCZOS, box=corners
         )
@@ -35,9 +35,11 @@ def fit(picture: Pixels, box: Box, size: Size) -> Pixels:
     return np.ascontiguousarray(np.pad(found, margins, "symmetric"))
 
 
-def cut_bands(bands: Iterable[Pixels], box: Box) -> Iterator[Pixels]:
-    """Cut a box at whole pixels out of a picture that comes in bands."""
-    top, left, height, width = (int(each) for each in (box.top, box.left, box.height, box.width))
+def cut_bands(bands: Iterable[Pixels], area: Rectangle) -> Iterator[Pixels]:
+    """Cut an area at whole pixels out of a picture that comes in bands."""
+    top, left, height, width = (
+        int(each) for each in (area.top, area.left, area.height, area.width)
+    )
     row = 0
     for band in bands:
         first, last = max(top - row, 0), min(top + height - row, len(band))

@@ -21,7 +21,7 @@ from pdm.data.large_pictures.write import write_picture
 from pdm.data.pixels import Pixels
 from pdm.inference.any_size.enlarger_models import boxes_for, condition_for
 from pdm.inference.any_size.plan import Plan, nearest_size, plan_drawing, plan_enlargement
-from pdm.inference.any_size.rectangles import Box, Size
+from pdm.inference.any_size.rectangles import Rectangle, Size
 from pdm.inference.any_size.rounds import Enlarger, draw_by_plan
 from pdm.inference.any_size.tiled.canvas import (
     count_known_levels,
@@ -160,7 +160,7 @@ def write_drawing(
     enlarger = _enlarger_of(large, drawing, plan)
     boxes = boxes_for(models, drawing, plan.shown_parts[0])
     if boxes:
-        condition = boxes.condition([Box(0, 0, *plan.composition)])
+        condition = boxes.condition([Rectangle(0, 0, *plan.composition)])
         drawing = dataclasses.replace(drawing, condition=condition)
 
     def compose(state: Path) -> Iterable[Pixels]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pdm.errors import BadInput
-from pdm.inference.any_size.rectangles import Box, Size, centred, snap
+from pdm.inference.any_size.rectangles import Rectangle, Size, centred, snap
 from pdm.inference.pictures.windows import round_up
 
 # A picture whose shape differs more from every shape that the model knows is composed of several
@@ -26,12 +26,12 @@ class Round:
     """One enlargement.
 
     Args:
-        box: What is enlarged, of the picture before.
-        size: Of the box after it was reduced; mirror images fill what the box lacks of it.
+        area: What is enlarged, of the picture before.
+        size: Of the area after it was reduced; mirror images fill what the area lacks of it.
         factor: How many times it is enlarged.
     """
 
-    box: Box
+    area: Rectangle
     size: Size
     factor: int
 
@@ -49,18 +49,18 @@ class Plan:
         size: Of the picture.
         composition: Size of what is drawn first.
         rounds: Enlargements, in turn.
-        box: What is reduced to `size`, of the picture after all rounds.
+        area: What is reduced to `size`, of the picture after all rounds.
     """
 
     size: Size
     composition: Size
     rounds: tuple[Round, ...]
-    box: Box
+    area: Rectangle
 
     @property
     def is_reduced_last(self) -> bool:
         """Whether the picture is reduced after all rounds, and not only cut."""
-        return self.box.width > self.size[1] or self.box.height > self.size[0]
+        return self.area.width > self.size[1] or self.area.height > self.size[0]
 
     @property
     def cut_share(self) -> float:
@@ -70,13 +70,13 @@ class Plan:
         return 1 - self.size[0] * self.size[1] / (scale * scale * height * width)
 
     @property
-    def shown_parts(self) -> tuple[Box, ...]:
+    def shown_parts(self) -> tuple[Rectangle, ...]:
         """Where the picture is, in pixels: in the composition, then in what each round gives."""
-        found = [self.box]
+        found = [self.area]
         for each in reversed(self.rounds):
-            box, scale = each.box, each.box.width / each.size[1]
+            area, scale = each.area, each.area.width / each.size[1]
             inside = found[-1].times(scale / each.factor)
-            found.append(replace(inside, top=box.top + inside.top, left=box.left + inside.left))
+            found.append(replace(inside, top=area.top + inside.top, left=area.left + inside.left))
         return tuple(reversed(found))
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Plan:
         last = self.composition
         for each in self.rounds:
             if each.size != last:
-                reduced = each.box.width > each.size[1] or each.box.height > each.size[0]
+                reduced = each.area.width > each.size[1] or each.area.height > each.size[0]
                 steps.append(f"{'reduce' if reduced else 'cut'} to {_text(each.size)}")
             steps.append(f"enlarge {each.factor} times")
             last = each.result
@@ -145,7 +145,8 @@ def plan_enlargement(
 
 def _plan(size: Size, start: Size, tile: Size, factors: Sequence[int], unit: int) -> Plan:
     scale = max(size[0] / start[0], size[1] / start[1])
-    picture, part = start, centred((size[0] / scale, size[1] / scale), Box(0, 0, *start), start)
+    picture, whole = start, Rectangle(0, 0, *start)
+    part = centred((size[0] / scale, size[1] / scale), whole, start)
     rounds: list[Round] = []
     for factor, is_last in _choose_factors(scale, factors):
         if rounds and is_last:
@@ -171,7 +172,9 @@ def _choose_factors(scale: float, factors: Sequence[int]) -> list[tuple[int, boo
     return [(factor, number == len(chosen)) for number, factor in enumerate(chosen, 1)]
 
 
-def _cut_round(picture: Size, part: Box, tile: Size, factor: int, unit: int) -> tuple[Round, Box]:
+def _cut_round(
+    picture: Size, part: Rectangle, tile: Size, factor: int, unit: int
+) -> tuple[Round, Rectangle]:
     """Enlarge what is needed of a picture, and no less than makes a tile.
 
     Returns:
@@ -180,16 +183,16 @@ def _cut_round(picture: Size, part: Box, tile: Size, factor: int, unit: int) -> 
     step = max(1, unit // factor)
     needed = (max(part.height, tile[0] / factor), max(part.width, tile[1] / factor))
     height, width = (round_up(math.ceil(side - 1e-6), step) for side in needed)
-    box = snap(centred((height, width), part, picture), (height, width))
-    inside = Box(part.top - box.top, part.left - box.left, part.height, part.width)
-    # A box at whole pixels may end up to a pixel before the part does.
+    area = snap(centred((height, width), part, picture), (height, width))
+    inside = Rectangle(part.top - area.top, part.left - area.left, part.height, part.width)
+    # An area at whole pixels may end up to a pixel before the part does.
     inside = centred((part.height, part.width), inside, (height, width))
-    return Round(box, (height, width), factor), inside.times(factor)
+    return Round(area, (height, width), factor), inside.times(factor)
 
 
 def _reduced_round(
-    picture: Size, part: Box, size: Size, tile: Size, factor: int, unit: int
-) -> tuple[Round, Box]:
+    picture: Size, part: Rectangle, size: Size, tile: Size, factor: int, unit: int
+) -> tuple[Round, Rectangle]:
     """Reduce a picture so that the enlarged one has the pixels of the result.
 
     Returns:
@@ -203,11 +206,11 @@ def _reduced_round(
         max(side, round_up(-(-least // factor), step))
         for side, least in zip(needed, tile, strict=True)
     )
-    box = centred((height / scale, width / scale), part, picture)
-    current = Round(snap(box, (height, width)), (height, width), factor)
+    area = centred((height / scale, width / scale), part, picture)
+    current = Round(snap(area, (height, width)), (height, width), factor)
     shown = (size[0] / (factor * scale), size[1] / (factor * scale))
     inside = centred(shown, part, picture)
-    moved = Box(inside.top - box.top, inside.left - box.left, *shown).times(factor * scale)
+    moved = Rectangle(inside.top - area.top, inside.left - area.left, *shown).times(factor * scale)
     return current, snap(centred(size, moved, current.result), size)
 
 

@@ -1,4 +1,4 @@
-"""Rectangles of a picture. A plan says which are enlarged, cut or reduced.
+"""Rectangles of an image. A plan says which are enlarged, cut or reduced.
 
 Sizes are (H, W) in pixels.
 """
@@ -10,33 +10,35 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of a picture in pixels, and not always at whole ones."""
+class Rectangle:
+    """A rectangle of an image in pixels, and not always at whole ones."""
 
     top: float
     left: float
     height: float
     width: float
 
-    def times(self, factor: float) -> "Box":
-        """The same part of a picture that is `factor` times as large."""
-        return Box(*(factor * side for side in (self.top, self.left, self.height, self.width)))
+    def times(self, factor: float) -> "Rectangle":
+        """The same part of an image that is `factor` times as large."""
+        return Rectangle(
+            *(factor * side for side in (self.top, self.left, self.height, self.width))
+        )
 
 
-def centred(size: tuple[float, float], around: Box, picture: Size) -> Box:
-    """Return a box with the middle of another, moved so that it begins and ends inside the picture;
-    one that is larger than the picture begins at its edge."""
+def centred(size: tuple[float, float], around: Rectangle, picture: Size) -> Rectangle:
+    """Return an area with the middle of another, moved so that it begins and ends inside the image;
+    one that is larger than the image begins at its edge."""
     starts = (around.top, around.left)
     sides = (around.height, around.width)
     top, left = (
         max(0.0, min(start + (side - own) / 2, whole - own))
         for start, side, own, whole in zip(starts, sides, size, picture, strict=True)
     )
-    return Box(top, left, *size)
+    return Rectangle(top, left, *size)
 
 
-def snap(box: Box, size: Size) -> Box:
-    """Put a box that is only cut, and not reduced, to whole pixels."""
-    if math.isclose(box.height, size[0]) and math.isclose(box.width, size[1]):
-        return Box(math.floor(box.top + 1e-6), math.floor(box.left + 1e-6), *size)
-    return box
+def snap(area: Rectangle, size: Size) -> Rectangle:
+    """Put an area that is only cut, and not reduced, to whole pixels."""
+    if math.isclose(area.height, size[0]) and math.isclose(area.width, size[1]):
+        return Rectangle(math.floor(area.top + 1e-6), math.floor(area.left + 1e-6), *size)
+    return area

@@ -13,7 +13,7 @@ from pdm.data.pixels import Pixels
 from pdm.inference.any_size.colour import correct_colour
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Plan, Round
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarge
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
@@ -59,7 +59,7 @@ class Enlarger:
         number: int,
         folder: Path,
         on_progress: OnProgress,
-        shown: Box,
+        shown: Rectangle,
     ) -> Iterator[Pixels]:
         """Enlarge a picture.
 
@@ -119,10 +119,10 @@ def draw_by_plan(
         shown = plan.shown_parts[number + 1]
         draw = partial(_draw_round, enlarger, picture, current, number, folder, progress, shown)
         if number == len(plan.rounds) - 1 and not plan.is_reduced_last:
-            yield from cut_bands(draw(), plan.box)
+            yield from cut_bands(draw(), plan.area)
             return
         picture = load_or_draw(folder / f"round-{number}.npy", current.result, draw)
-    yield fit(picture, plan.box, plan.size)
+    yield fit(picture, plan.area, plan.size)
 
 
 def _draw_round(
@@ -132,10 +132,10 @@ def _draw_round(
     number: int,
     folder: Path,
     progress: "_RoundsProgress",
-    shown: Box,
+    shown: Rectangle,
 ) -> Iterator[Pixels]:
     state = folder / f"round-{number}"
-    small = fit(picture, current.box, current.size)
+    small = fit(picture, current.area, current.size)
     report = progress.of_round(number)
     yield from enlarger.enlarge(small, current.factor, number, state, report, shown)
     shutil.rmtree(state)

@@ -18,7 +18,7 @@ from pdm.config.sampling.tiling import TilingConfig
 from pdm.data import provenance
 from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.large import LargePicture
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.decode import decoding_layout
 from pdm.inference.any_size.tiled.enlarge import enlarge
@@ -236,13 +236,13 @@ def test_what_cannot_be_drawn_is_refused_in_one_line_before_any_work(run, tmp_pa
 def test_cutting_bands_is_cutting_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
     bands = (picture[top : top + 7] for top in range(0, 50, 7))
-    found = np.concatenate(list(cut_bands(bands, Box(5, 3, 31, 20))))
+    found = np.concatenate(list(cut_bands(bands, Rectangle(5, 3, 31, 20))))
     np.testing.assert_array_equal(found, picture[5:36, 3:23])
 
 
 def test_a_box_beyond_the_picture_is_filled_with_its_mirror_image():
     picture = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
-    found = fit(picture, Box(1, 0, 8, 7), (8, 7))
+    found = fit(picture, Rectangle(1, 0, 8, 7), (8, 7))
     np.testing.assert_array_equal(found[:5, :5], picture[1:])
     np.testing.assert_array_equal(found[5:, :5], picture[:2:-1])
     np.testing.assert_array_equal(found[:, 5:], found[:, 4:2:-1])

@@ -19,7 +19,7 @@ from pdm.data import provenance
 from pdm.data.annotations.boxes import LabelledBox, Layout
 from pdm.files import sha256_of
 from pdm.inference.any_size.large import LargePicture, write_drawing
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.pictures.draw import drawings_of_layout
@@ -89,7 +89,7 @@ def test_guidance_has_an_effect_at_any_size(by_boxes, one_thread, tmp_path):
 def test_pictures_side_by_side_read_their_own_boxes(models, tmp_path):
     layout = Layout((LabelledBox("sun", 0.75, 0.0, 0.25, 1.0),), CROP)
     [drawing] = drawings_of_layout(models, layout, [3])
-    boxes = TileBoxes(layout, models.networks.conditioning.task, Box(0, 0, 16, 128))
+    boxes = TileBoxes(layout, models.networks.conditioning.task, Rectangle(0, 0, 16, 128))
     bands = compose_side_by_side(drawing, (16, 128), tmp_path / "state", boxes=boxes)
     found: list[np.ndarray] = []
     tiles = read_by(models, lambda: found.extend(bands))[1:]  # after the picture of the light
@@ -102,11 +102,11 @@ def test_pictures_side_by_side_read_their_own_boxes(models, tmp_path):
 def test_a_part_has_the_boxes_that_it_shows_enough_of(models):
     flat = LabelledBox("boat", 0.0, 0.5, 1.0, 0.5)
     small = LabelledBox("sun", 0.2, 0.0, 0.1, 0.1)
-    shown = Box(10, 20, 100, 200)
+    shown = Rectangle(10, 20, 100, 200)
     boxes = TileBoxes(Layout((flat, small), CROP), models.networks.conditioning.task, shown)
 
     def of(top: float, left: float, height: float, width: float) -> list[tuple]:
-        layout = boxes.layout_of(Box(top, left, height, width))
+        layout = boxes.layout_of(Rectangle(top, left, height, width))
         assert layout.crop == CROP
         return [
             (box.class_name, *np.round((box.x, box.y, box.width, box.height), 3).tolist())

@@ -17,7 +17,7 @@ from pdm.inference.any_size.plan import (
     plan_drawing,
     plan_enlargement,
 )
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 
 sides = st.integers(MIN_SIDE, MAX_SIDE)
 sizes = st.tuples(sides, sides)
@@ -26,17 +26,17 @@ models = st.sampled_from([[(128, 256)], [(64, 128)], [(64, 64)], [(1024, 2048)],
 all_factors = st.sampled_from([(2,), (4,), (2, 4)])
 
 
-def ends_inside(box: Box, size: tuple[int, int]) -> bool:
-    bottom, right = box.top + box.height, box.left + box.width
+def ends_inside(area: Rectangle, size: tuple[int, int]) -> bool:
+    bottom, right = area.top + area.height, area.left + area.width
     slack = 1e-6 * max(size)
-    return min(box.top, box.left) >= 0 and bottom <= size[0] + slack and right <= size[1] + slack
+    return min(area.top, area.left) >= 0 and bottom <= size[0] + slack and right <= size[1] + slack
 
 
-def steps_of(plan: Plan) -> list[tuple[tuple[int, int], Box, tuple[int, int]]]:
+def steps_of(plan: Plan) -> list[tuple[tuple[int, int], Rectangle, tuple[int, int]]]:
     """Each cut: from a picture of which size, what, and the size that it becomes."""
     pictures = [plan.composition, *(each.result for each in plan.rounds)]
-    boxes = [*((each.box, each.size) for each in plan.rounds), (plan.box, plan.size)]
-    return [(picture, *box) for picture, box in zip(pictures, boxes, strict=True)]
+    areas = [*((each.area, each.size) for each in plan.rounds), (plan.area, plan.size)]
+    return [(picture, *area) for picture, area in zip(pictures, areas, strict=True)]
 
 
 @given(sizes, models, all_factors)
@@ -45,14 +45,14 @@ def test_every_size_is_reached_without_stretching_or_needless_pixels(size, known
     unit = 64
     plan = plan_drawing(size, known, factors, unit, unit)
 
-    for picture, box, reduced in steps_of(plan):
-        assert ends_inside(box, picture)
-        vertical, horizontal = box.height / reduced[0], box.width / reduced[1]
+    for picture, area, reduced in steps_of(plan):
+        assert ends_inside(area, picture)
+        vertical, horizontal = area.height / reduced[0], area.width / reduced[1]
         assert vertical == pytest.approx(horizontal, rel=1e-6)  # never squeezed
         assert vertical >= 1 - 1e-9  # cut and reduced, but enlarged by the networks only
         if math.isclose(vertical, 1):
-            assert box.top == int(box.top)
-            assert box.left == int(box.left)
+            assert area.top == int(area.top)
+            assert area.left == int(area.left)
 
     nearest = min(abs(math.log(size[1] * h / (size[0] * w))) for h, w in known)
     own = min(known, key=lambda each: math.dist(each, plan.composition))
@@ -89,33 +89,35 @@ def test_every_picture_is_enlarged_to_every_larger_size(size, picture, factors):
     for each in plan.rounds:
         assert all(side % 64 == 0 for side in each.result)
         assert all(a >= b for a, b in zip(each.result, (128, 256), strict=True))
-    for before, box, reduced in steps_of(plan):
-        vertical, horizontal = box.height / reduced[0], box.width / reduced[1]
+    for before, area, reduced in steps_of(plan):
+        vertical, horizontal = area.height / reduced[0], area.width / reduced[1]
         assert vertical == pytest.approx(horizontal, rel=1e-6)
         assert vertical >= 1 - 1e-9
-        assert min(box.top, box.left) >= 0
+        assert min(area.top, area.left) >= 0
         if before != plan.composition:
-            assert ends_inside(box, before)
+            assert ends_inside(area, before)
 
 
 @given(sizes, st.tuples(st.integers(1, 3000), st.integers(1, 3000)))
 @settings(max_examples=200, deadline=None)
 def test_an_enlarged_picture_shows_the_middle_of_the_original(size, picture):
-    """Followed back through all rounds, the result is the largest box of its shape."""
+    """Followed back through all rounds, the result is the largest area of its shape."""
     if picture[0] >= size[0] and picture[1] >= size[1]:
         return
     plan = plan_enlargement(picture, size, (128, 256), (2, 4), 64)
-    box = plan.box
+    area = plan.area
     for each in reversed(plan.rounds):
-        scale = each.box.width / each.result[1]
-        inner = box.times(scale)
-        box = Box(each.box.top + inner.top, each.box.left + inner.left, inner.height, inner.width)
+        scale = each.area.width / each.result[1]
+        inner = area.times(scale)
+        area = Rectangle(
+            each.area.top + inner.top, each.area.left + inner.left, inner.height, inner.width
+        )
     scale = max(size[0] / picture[0], size[1] / picture[1])
-    assert box.height * scale == pytest.approx(size[0], rel=0.15, abs=64)
-    assert ends_inside(box, picture)
+    assert area.height * scale == pytest.approx(size[0], rel=0.15, abs=64)
+    assert ends_inside(area, picture)
     for start, side, whole in (
-        (box.top, box.height, picture[0]),
-        (box.left, box.width, picture[1]),
+        (area.top, area.height, picture[0]),
+        (area.left, area.width, picture[1]),
     ):
         assert start + side / 2 == pytest.approx(whole / 2, abs=1 + 0.1 * whole)
 
@@ -129,10 +131,10 @@ def test_what_is_shown_of_each_picture_is_what_the_result_shows_of_it(size):
         pictures = [picture]
         for each in plan.rounds:
             height, width = each.result
-            small = Image.fromarray(fit(picture, each.box, each.size))
+            small = Image.fromarray(fit(picture, each.area, each.size))
             picture = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
             pictures.append(picture)
-        result = fit(picture, plan.box, size)
+        result = fit(picture, plan.area, size)
         for before, shown in zip(pictures, plan.shown_parts, strict=True):
             start, side = ((shown.top, shown.height), (shown.left, shown.width))[axis]
             for place in (0.1, 0.5, 0.9):

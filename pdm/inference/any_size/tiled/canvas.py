@@ -15,7 +15,7 @@ from pdm.config.task import SuperResolutionTask
 from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.errors import BadInput
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
@@ -72,9 +72,9 @@ class Canvas:
         )
         return TileLayout(config, size, tile)
 
-    def part(self, tile: Tile) -> Box:
+    def part(self, tile: Tile) -> Rectangle:
         """Return a tile in pixels of the picture."""
-        return Box(tile.top * self.unit_px, tile.left * self.unit_px, *self.models.size)
+        return Rectangle(tile.top * self.unit_px, tile.left * self.unit_px, *self.models.size)
 
     def encode(self, tiles: Sequence[Tile]) -> Pyramid:
         """Encode the picture's part in each tile: all levels."""

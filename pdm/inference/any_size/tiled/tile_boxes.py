@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pdm.data.annotations.boxes import Layout, crop_boxes
-from pdm.inference.any_size.rectangles import Box
+from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.conditioning import GuidedCondition
 from pdm.tasks.layout import BoxLayout, without_boxes
 
@@ -24,9 +24,9 @@ class TileBoxes:
 
     layout: Layout
     task: BoxLayout
-    shown: Box
+    shown: Rectangle
 
-    def layout_of(self, part: Box) -> Layout:
+    def layout_of(self, part: Rectangle) -> Layout:
         """Return what stands where in a part of what is drawn, which is in pixels.
 
         A box is in it if the part has a quarter of the box, or the box fills a quarter of the part.
@@ -38,7 +38,7 @@ class TileBoxes:
         boxes, _ = crop_boxes(self.layout.boxes, (left, top, right, bottom), or_of_crop=True)
         return Layout(boxes, self.layout.crop)
 
-    def condition(self, parts: Sequence[Box]) -> GuidedCondition:
+    def condition(self, parts: Sequence[Rectangle]) -> GuidedCondition:
         """Return the condition of some parts; guidance steers away from the same without boxes."""
         shown = self.task.condition_of_layouts([self.layout_of(part) for part in parts])
         return GuidedCondition(shown, without_boxes(shown))
