@@ -11,7 +11,22 @@ from pdm.data.shards.buckets import FACT, has_buckets
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.pages.markdown import plain, table
 
-CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their pictures
+CROISSANT = "croissant.json"  # in the shards' folder; names the licences of their images
+FRONT_MATTER = """---
+library_name: pyramid-diffusion
+license: other
+tags: [autoencoder, image]
+---
+"""
+USAGE = """```python
+from pathlib import Path
+from pdm.registry import load_autoencoder
+
+model = load_autoencoder(Path("models/autoencoder"))
+latents = model.encode(images)  # (B, 3, H, W) in [-1, 1] to one tensor for each level
+images = model.decode(latents)
+```
+"""
 
 
 def autoencoder_card(
@@ -30,23 +45,15 @@ def autoencoder_card(
         model: The trained model.
         config: Config of its training.
         shards: Shards that it was trained on.
-        psnr_by_levels: PSNR in dB of held-out pictures at the training size, from one level, two,
+        psnr_by_levels: PSNR in dB of held-out images at the training size, from one level, two,
             ...
         redundancy_by_level: Share of each level's variance that the coarser levels explain.
         images_seen: Images seen in training.
         init_from: Entry of `config.json` on the model that it was fine-tuned from, if any.
     """
-    size = f"{config.image_width_px}x{config.image_height_px}"
-    if has_buckets(listed := manifest.read(shards).facts):
-        # The main size stands for all, which are reduced by the same factor.
-        size += f" and {len(listed[FACT]) - 1} other shapes"
+    size = _sizes(config, shards)
     count = sum(weight.numel() for weight in model.parameters())
-    return f"""---
-library_name: pyramid-diffusion
-license: other
-tags: [autoencoder, image]
----
-
+    return f"""{FRONT_MATTER}
 # {_kind(config)} for images of {size}
 
 Turns images into latents and back. Parameters: {count:,}. Images seen in training:
@@ -57,15 +64,7 @@ share of a level's variance that a linear map from the coarser levels explains o
 Latents are standardised per level and channel. Other sizes work if both sides are multiples of the
 largest downsampling; the model was measured at {size} only.
 
-```python
-from pathlib import Path
-from pdm.registry import load_autoencoder
-
-model = load_autoencoder(Path("models/autoencoder"))
-latents = model.encode(images)  # (B, 3, H, W) in [-1, 1] to one tensor for each level
-images = model.decode(latents)
-```
-
+{USAGE}
 ## Scores
 
 PSNR of held-out images, reduced to {size}, by the number of levels decoded.
@@ -82,7 +81,7 @@ PSNR of held-out images, reduced to {size}, by the number of levels decoded.
 
 
 def licences_of(shards: Path) -> list[str]:
-    """List the licences that the sources of the pictures state; empty if they are not known."""
+    """List the licences that the sources of the images state; empty if they are not known."""
     try:
         found = json.loads((shards / CROISSANT).read_text(encoding="utf-8"))["license"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -92,6 +91,13 @@ def licences_of(shards: Path) -> list[str]:
 
 def _kind(config: AutoencoderConfig) -> str:
     return f"First stage {config.baseline.name}" if config.baseline else "Pyramid autoencoder"
+
+
+def _sizes(config: AutoencoderConfig, shards: Path) -> str:
+    """Name the main size; it stands for all shapes, which are reduced by the same factor."""
+    size = f"{config.image_width_px}x{config.image_height_px}"
+    facts = manifest.read(shards).facts
+    return f"{size} and {len(facts[FACT]) - 1} other shapes" if has_buckets(facts) else size
 
 
 def _levels(model: Autoencoder, config: AutoencoderConfig, redundancy: Sequence[float]) -> str:
