@@ -1,8 +1,8 @@
-"""Adaptive Runge-Kutta sampler (RK45): each picture takes steps as long as its own error allows.
+"""Adaptive Runge-Kutta sampler (RK45): each image takes steps as long as its own error allows.
 
 It uses the Dormand-Prince pair of orders five and four (J. Comput. Appl. Math. 6, 1980), like
 scipy's RK45 and the published sampler of rectified flow. Those take one error over the whole
-batch, so a picture's steps depend on its neighbours; here every picture has its own time and step.
+batch, so an image's steps depend on its neighbours; here every image has its own time and step.
 """
 
 import itertools
@@ -44,14 +44,14 @@ def runge_kutta(
     """Solve by order five, with the estimated error of each step below a tolerance.
 
     Args:
-        velocity: Called with different times within a batch, and only for the pictures that have
+        velocity: Called with different times within a batch, and only for the images that have
             not reached their end.
-        noise: One row for each picture.
+        noise: One row for each image.
         times: Stops, each reached exactly; between two stops every level's time is linear.
         tolerance: Largest error of a step relative to 1 + |x|: the root mean square over a level's
             values and then over the levels.
-        narrowed: Gives the velocity for the pictures of some rows only, where it differs between
-            pictures; None where one velocity serves all.
+        narrowed: Gives the velocity for the images of some rows only, where it differs between
+            images; None where one velocity serves all.
     """
     pyramid = noise
     steps = torch.full((len(noise[0]),), FIRST_STEP, device=noise[0].device)
@@ -74,7 +74,7 @@ class _Segment:
     tolerance: float
 
     def advance(self, pyramid: Pyramid, steps: Tensor) -> tuple[Pyramid, Tensor]:
-        """Move all pictures to the end; also give the length of each one's next step."""
+        """Move all images to the end; also give the length of each one's next step."""
         pyramid, steps = tuple(level.clone() for level in pyramid), steps.clone()
         s = torch.zeros_like(steps)
         rows = torch.arange(len(s), device=s.device)
@@ -84,7 +84,7 @@ class _Segment:
             current, proposed = tuple(level[rows] for level in pyramid), steps[rows]
             step = torch.minimum(proposed, 1 - s[rows])
             reached, last, error = self.step(velocity, current, slopes, s[rows], step)
-            # A picture that is not finite after the shortest step, either, is given up.
+            # An image that is not finite after the shortest step, either, is given up.
             lost = error.isnan() & (step <= SHORTEST_STEP)
             error = torch.where(error.isnan(), torch.inf, error)
             accepted = (error <= 1) | (step <= SHORTEST_STEP)
@@ -119,7 +119,7 @@ class _Segment:
     def step(
         self, velocity: Velocity, start: Pyramid, slope: Pyramid, s: Tensor, step: Tensor
     ) -> tuple[Pyramid, Pyramid, Tensor]:
-        """Return the end of a step, the slope there, and each picture's error over the
+        """Return the end of a step, the slope there, and each image's error over the
         tolerance."""
         slopes = [slope]
         for node, weights in zip(NODES[1:], STAGES, strict=True):

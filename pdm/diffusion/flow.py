@@ -82,22 +82,22 @@ def flow_loss(
         t: (B,) in [0, 1], or (B, levels).
         level_weights: One per level, coarse to fine; only their ratios matter. A tensor on the
             device saves a copy to it.
-        time_weights: (B,) or (B, levels), factors of each picture's squared errors; None for 1.
+        time_weights: (B,) or (B, levels), factors of each image's squared errors; None for 1.
 
     Returns:
         The loss, a scalar (predicting zero scores 2 on standardised data), and the mean squared
-        error of each level of each picture, (levels, B), detached.
+        error of each level of each image, (levels, B), detached.
     """
     predicted = velocity(interpolate(data, noise, t), t)
     expected = _values_of(data) - _values_of(noise)
     errors = F.mse_loss(_values_of(predicted).float(), expected.float(), reduction="none")
     of_levels = torch.split(errors, [level.numel() for level in data])
-    by_picture = torch.stack([values.view(len(t), -1).mean(dim=1) for values in of_levels])
+    by_image = torch.stack([values.view(len(t), -1).mean(dim=1) for values in of_levels])
     if time_weights is not None:
-        by_picture = by_picture * time_weights.reshape(len(t), -1).mT
-    level_losses = by_picture.mean(dim=1)
+        by_image = by_image * time_weights.reshape(len(t), -1).mT
+    level_losses = by_image.mean(dim=1)
     weights = torch.as_tensor(level_weights, dtype=level_losses.dtype, device=level_losses.device)
-    return (level_losses * weights).sum() / weights.sum(), by_picture.detach()
+    return (level_losses * weights).sum() / weights.sum(), by_image.detach()
 
 
 def _values_of(pyramid: Pyramid) -> Tensor:

@@ -1,10 +1,10 @@
-"""Guides sampling to a picture that is known in part, such as by its reduction, without training.
+"""Guides sampling to an image that is known in part, such as by its reduction, without training.
 
 At each evaluation the data that the network predicts move towards data that agree with what is
 known: by a share of the way (as ILVR does with pixels, Choi et al., arXiv:2108.02938, here through
 an autoencoder). LDM's image guiding (arXiv:2112.10752, appendix C) lowers the same squared distance
 by its gradient through decoder and network. On our models that stayed five times as far from the
-known picture and took longer: docs/log.md, "Image guiding".
+known image and took longer: docs/log.md, "Image guiding".
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ class ImageGuide:
 
     Args:
         correct: Gives the change that makes predicted data (B, C, h, w by level) agree with what is
-            known of the pictures in these rows of the batch; a picture's change depends on no
+            known of the images in these rows of the batch; an image's change depends on no
             other's.
         strength: Share of the change that is made at each evaluation, from 0 (none) to 1 (all).
     """

@@ -1,7 +1,7 @@
 """Mask blending: inpainting by a network that was not trained for it.
 
 At each evaluation the network sees the known cells of the noisy latents as those of the known
-picture with the same noise (as in LDM's `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going
+image with the same noise (as in LDM's `ddim.py`; Lugmayr et al., arXiv:2201.09865, without going
 back in time). The velocity of known cells leads from where they are to the data in the time that is
 left, so any sampler carries them there exactly, even one that adds fresh noise.
 """
@@ -20,8 +20,8 @@ def keep_known_cells(velocity: Velocity, data: Pyramid, noise: Pyramid, known: P
     """Move known cells to their data, and all others by the network's velocity.
 
     Args:
-        velocity: Of the whole picture.
-        data: Latents of the known picture; unknown cells have no effect.
+        velocity: Of the whole image.
+        data: Latents of the known image; unknown cells have no effect.
         noise: What sampling starts from.
         known: True where a cell is known, (B, 1, h, w) for each level.
     """

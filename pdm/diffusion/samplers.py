@@ -3,7 +3,7 @@
 All have one signature (`Sampler`): the velocity, the noise, and the times to stop at, rising from 0
 to 1, shared by all levels or one per level (`pdm.diffusion.sampling_times`). Those of fixed steps
 can also be taken step by step (`Step`), from a `Point` that may be saved in between. They run under
-the caller's grad mode and keep the noise's device and dtype. A picture's result does not depend on
+the caller's grad mode and keep the noise's device and dtype. An image's result does not depend on
 its batch. Guidance (CFG) and clamping are wrapped around the velocity beforehand
 (`pdm.diffusion.guidance`).
 """
@@ -24,16 +24,16 @@ Sampler = Callable[[Velocity, Pyramid, Tensor], Pyramid]
 
 
 def noise_from_seeds(seeds: Sequence[int], shapes: Sequence[LevelShape]) -> Pyramid:
-    """Draw standard normal noise for one picture per seed, on the CPU in float32.
+    """Draw standard normal noise for one image per seed, on the CPU in float32.
 
-    Each picture has a generator of its own, so its noise does not depend on its batch.
+    Each image has a generator of its own, so its noise does not depend on its batch.
 
     Args:
-        seeds: One for each picture.
+        seeds: One for each image.
         shapes: (C, h, w) of every level.
     """
-    pictures = [_noise(seed, shapes) for seed in seeds]
-    return tuple(torch.stack(level) for level in zip(*pictures, strict=True))
+    noises = [_noise(seed, shapes) for seed in seeds]
+    return tuple(torch.stack(level) for level in zip(*noises, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def extrapolations(steps: Sequence[Sequence[float]]) -> list[list[float]]:
 
 
 def velocity_at(velocity: Velocity, pyramid: Pyramid, t: Tensor) -> Pyramid:
-    """Return the velocity of a batch whose pictures all have the same time (), or times
+    """Return the velocity of a batch whose images all have the same time (), or times
     (levels,)."""
     device = pyramid[0].device
     return velocity(pyramid, t.float().to(device).expand(len(pyramid[0]), *t.shape))
@@ -172,7 +172,7 @@ def take_step(pyramid: Pyramid, slope: Pyramid, step: Sequence[float]) -> Pyrami
 def add_to(x: Tensor, change: Tensor) -> Tensor:
     """Return x + change, to the bit, in the memory of the change where it is laid out as x is.
 
-    Maps of large pictures take most of the memory of sampling them.
+    Maps of large images take most of the memory of sampling them.
 
     Args:
         x: Is not changed.

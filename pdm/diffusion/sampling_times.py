@@ -22,9 +22,9 @@ def even_times(steps: int) -> Tensor:
 
 
 def shift_time(t: Time, shift: float) -> Time:
-    """Shift times towards noise, for larger pictures than the noise schedule was made for.
+    """Shift times towards noise, for larger images than the noise schedule was made for.
 
-    Neighbouring pixels of a larger picture are more alike, so the same noise hides less of it.
+    Neighbouring pixels of a larger image are more alike, so the same noise hides less of it.
     Esser et al. (arXiv:2403.03206, section 5.3.2) keep the hidden part the same: they map u = 1 - t
     to u' = s u / (1 + (s - 1) u), where s is the root of the ratio of the numbers of pixels.
 
@@ -48,7 +48,7 @@ def stops_in_windows(times: Tensor, windows: Windows) -> Tensor:
 
 
 def times_in_windows(times: Tensor, windows: Windows) -> Tensor:
-    """Return the levels' times (n, levels) at times (n,) of the picture, from noise 0 to data 1."""
+    """Return the levels' times (n, levels) at times (n,) of the image, from noise 0 to data 1."""
     starts, ends = torch.tensor(windows, dtype=times.dtype, device=times.device).unbind(1)
     return (times[:, None] - starts) / (ends - starts)
 

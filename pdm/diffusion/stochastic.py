@@ -20,16 +20,16 @@ Fresh = Callable[[], Pyramid]
 
 
 def fresh_noise(seeds: Sequence[int], shapes: Sequence[LevelShape], device: torch.device) -> Fresh:
-    """Return a function that draws new noise at each call, from one generator per picture.
+    """Return a function that draws new noise at each call, from one generator per image.
 
-    A picture's noise does not depend on its batch, and is unrelated to the noise that it starts
+    An image's noise does not depend on its batch, and is unrelated to the noise that it starts
     from (`pdm.diffusion.samplers.noise_from_seeds`).
     """
     generators = [generator_of(seed_at(seed, 0, "fresh noise")) for seed in seeds]
 
     def draw() -> Pyramid:
-        pictures = [[torch.randn(shape, generator=one) for shape in shapes] for one in generators]
-        return tuple(torch.stack(level).to(device) for level in zip(*pictures, strict=True))
+        noises = [[torch.randn(shape, generator=one) for shape in shapes] for one in generators]
+        return tuple(torch.stack(level).to(device) for level in zip(*noises, strict=True))
 
     return draw
 
@@ -42,7 +42,7 @@ def ddim(velocity: Velocity, noise: Pyramid, times: Tensor, *, eta: float, fresh
         noise: Taken as the point at the first of the times.
         times: (stops,), up to 1, such as LDM's steps.
         eta: Standard deviation of the fresh noise as a fraction of ancestral sampling's.
-        fresh: Draws fresh noise for the same pictures, from `fresh_noise`.
+        fresh: Draws fresh noise for the same images, from `fresh_noise`.
     """
     step = partial(ddim_step, eta=eta, fresh=fresh)
     return take_all_steps(step, velocity, start_on_path(noise, times), times)

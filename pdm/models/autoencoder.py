@@ -1,6 +1,6 @@
 """The pyramid autoencoder: images to a pyramid of latents, and back from any prefix of its levels.
 
-All but the global level is convolutional, so any size works. With `tile_px`, large pictures are
+All but the global level is convolutional, so any size works. With `tile_px`, large images are
 encoded and decoded part by part, in a fraction of the memory and with the same result
 (`pdm.models.autoencoder_parts.tiling`).
 """
@@ -146,7 +146,7 @@ class PyramidAutoencoder(Autoencoder):
         return remove_coarse_content(pyramid) if self.config.orthogonal_levels else pyramid
 
     def _coarsest_sides(self, pyramid: Pyramid, size: tuple[int, int] | None) -> tuple[int, int]:
-        """Return height and width of the coarsest map for a picture of this size."""
+        """Return height and width of the coarsest map for an image of this size."""
         factor = 2 ** (len(self.config.decoder_widths) - 1)
         if size is None and len(pyramid) < 2:
             raise ValueError("the global level alone has no size; give size=(height, width)")

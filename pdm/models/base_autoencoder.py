@@ -32,7 +32,7 @@ class Autoencoder(nn.Module):
     config: Any  # a dataclass with everything that the design's constructor takes
     # What activation checkpointing recomputes and FSDP shards as one; no block within another.
     block_types: ClassVar[tuple[type[nn.Module], ...]]
-    # Whether `decode_beside` reads the picture that was enlarged.
+    # Whether `decode_beside` reads the image that was enlarged.
     reads_enlarged: ClassVar[bool] = False
     # In training, blocks get maps of many sizes: of crops, prefixes of levels, reduced latents.
     sizes_vary: ClassVar[bool] = True
@@ -86,16 +86,16 @@ class Autoencoder(nn.Module):
         """
 
     def decode_region(self, pyramid: Pyramid, region: Region) -> Tensor:
-        """Decode one part of the picture, (B, 3, h, w), at the cost of that part alone.
+        """Decode one part of the image, (B, 3, h, w), at the cost of that part alone.
 
         The result is that part of what `decode_raw` gives.
 
         Args:
             pyramid: As for `decode_raw`.
-            region: The part, and the size of the whole picture.
+            region: The part, and the size of the whole image.
 
         Raises:
-            ValueError: As for `decode_raw`; or the design decodes whole pictures only.
+            ValueError: As for `decode_raw`; or the design decodes whole images only.
         """
         raise ValueError(
             f"a {type(self).__name__} decodes whole images only, not {region}; leave crop_px out"
@@ -112,7 +112,7 @@ class Autoencoder(nn.Module):
         Args:
             images: (B, 3, H, W) in [-1, 1].
             tile_px: Side of the tiles that the fine stages process one by one, a multiple of 64;
-                None to encode the whole picture at once.
+                None to encode the whole image at once.
 
         Raises:
             ValueError: A side is not a multiple of the largest downsampling, `tile_px` is not a
@@ -152,7 +152,7 @@ class Autoencoder(nn.Module):
         return self.decode_raw(raw, size, tile_px).clamp_(-1, 1)
 
     def decode_beside(self, pyramid: Pyramid, enlarged: Tensor) -> Tensor:
-        """Decode the latents of an enlargement beside the picture that was enlarged.
+        """Decode the latents of an enlargement beside the image that was enlarged.
 
         Args:
             pyramid: As for `decode`.

@@ -30,9 +30,9 @@ class Denoiser(nn.Module):
     block_types: ClassVar[tuple[type[nn.Module], ...]]
     config_type: ClassVar[type]
     section: ClassVar[str]  # of the params, which has the config
-    # Whether it enlarges from a mix of noise and the enlarged picture, whatever its factor, and not
-    # from noise; the picture is then encoded once, and not for each tile.
-    begins_at_picture: ClassVar[bool] = False
+    # Whether it enlarges from a mix of noise and the enlarged image, whatever its factor, and not
+    # from noise; the image is then encoded once, and not for each tile.
+    begins_at_image: ClassVar[bool] = False
     config: Any
     facts: dict[str, Any]
 

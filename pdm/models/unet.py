@@ -4,11 +4,11 @@ Its trunk runs over the resolutions of the latents. On the way down each level's
 its own resolution (Res-Skip); on the way up a head per level predicts its velocity. The global
 level enters through the embedding that modulates every block, and a small MLP predicts its
 velocity. A pyramid without a global level, such as LDM's single latent, needs neither. An
-untrained network predicts zero everywhere. Any size of picture works. For levels whose data it
+untrained network predicts zero everywhere. Any size of image works. For levels whose data it
 predicts (`predicts`), its output becomes a velocity at the end.
 
 Where levels have their own times, a level with a time below 0 has not begun: the trunk gets zeros
-for it. In evaluation mode, if no picture of a batch has begun a fine level, the stages that only
+for it. In evaluation mode, if no image of a batch has begun a fine level, the stages that only
 that level needs do not run. No other velocity changes.
 """
 
@@ -218,9 +218,9 @@ class PyramidUNet(Denoiser):
         )
 
     def _first_stage(self, t: Tensor) -> int:
-        """Return the finest stage that a picture of the batch needs; in training, all stages run.
+        """Return the finest stage that an image of the batch needs; in training, all stages run.
 
-        In training all workers must run the same stages, and some picture needs each of them.
+        In training all workers must run the same stages, and some image needs each of them.
         """
         if self.training or t.ndim == 1:
             return 0

@@ -74,7 +74,7 @@ def export_diffusers(
     autoencoder = load_autoencoder(models / "autoencoder")
     shapes = tuple((c, h, w) for c, h, w in record["level_shapes"])
     network = _load_network(models / "diffusion", config)
-    if network.begins_at_picture:
+    if network.begins_at_image:
         raise BadInput(
             f"{models} enlarges in tiles, which a pipeline of diffusers does not; use `pyramid "
             "upscale --size`"

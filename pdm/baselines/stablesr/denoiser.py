@@ -41,7 +41,7 @@ class StableSR(Denoiser):
     block_types = (ResBlock, SelfAttention, Transformer2DModel)
     config_type = StableSRConfig
     section = "stablesr"
-    begins_at_picture: ClassVar[bool] = True
+    begins_at_image: ClassVar[bool] = True
     config: StableSRConfig
 
     def __init__(

@@ -71,7 +71,7 @@ class TileLayout:
         config: How to tile.
         size: (h, w) of the map in cells.
         tile_size: (h, w) of a tile in cells. Along an axis where the map is smaller, the tile is as
-            long as the map: there the picture is sampled as a whole.
+            long as the map: there the image is sampled as a whole.
     """
 
     config: TilingConfig

@@ -1,4 +1,4 @@
-"""Sampling of a large picture step by step, from a state that can be saved between two steps.
+"""Sampling of a large image step by step, from a state that can be saved between two steps.
 
 A sampling that goes on from a saved state ends with the same bits as an unbroken one: the tiles of
 a step follow from its number, and everything else that a step needs is in the state.
@@ -34,12 +34,12 @@ def sample_in_tiles(
 
     Args:
         step: Of the sampler, such as `euler_step`.
-        velocity: Of the whole picture.
+        velocity: Of the whole image.
         start: From noise, `TiledState(Point(noise))`, or a saved state.
         times: Stops, as for samplers; all of them, wherever the sampling goes on.
     """
     state, velocity.predicted = start, start.predicted
-    del start  # maps of large pictures, of no use after the first step
+    del start  # maps of large images, of no use after the first step
     while state.point.number < len(times) - 1:
         velocity.step = state.point.number
         state = TiledState(step(velocity, state.point, times), velocity.predicted)

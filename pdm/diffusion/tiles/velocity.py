@@ -1,4 +1,4 @@
-"""The velocity of a large picture, stitched from those of its tiles.
+"""The velocity of a large image, stitched from those of its tiles.
 
 Any average of velocities whose weights sum to 1 may be taken, and a prediction of the noise or the
 data is averaged by the same weights: at a cell and a time all tiles see the same x, and
@@ -25,7 +25,7 @@ VelocityOfTiles = Callable[[Pyramid, Tensor, Sequence[Tile]], Pyramid]
 
 
 class TiledVelocity:
-    """Velocity of one picture's maps; a `Velocity` for any sampler of fixed steps.
+    """Velocity of one image's maps; a `Velocity` for any sampler of fixed steps.
 
     Whoever samples sets `step` before each step, as `pdm.diffusion.tiles.sampling` does: all
     evaluations within a step then see the same tiles.
@@ -57,7 +57,7 @@ class TiledVelocity:
         """Predict the velocity of every cell.
 
         Args:
-            pyramid: Maps (1, C, h, w) of the whole picture.
+            pyramid: Maps (1, C, h, w) of the whole image.
             t: (1,), or (1, levels of a tile), passed on to the velocity of tiles.
         """
         stitching = _Stitching(self.layout, self.layout.grid(self.step), self.scales, pyramid)

@@ -22,7 +22,7 @@ def axis_weights(config: TilingConfig, axis: AxisTiles, *, is_rows: bool) -> lis
     Args:
         config: How to tile.
         axis: Tiles along the axis.
-        is_rows: Whether the axis runs over the rows of the picture.
+        is_rows: Whether the axis runs over the rows of the image.
     """
     profile = torch.ones(axis.tile_side, dtype=torch.float64)
     if config.mode in GAUSSIAN_MODES:

@@ -37,7 +37,7 @@ def super_resolution_task(models: LoadedModels, factor: int | None) -> SuperReso
         BadInput: It does not enlarge, or by another factor.
     """
     task = models.task
-    if models.networks.network.begins_at_picture:
+    if models.networks.network.begins_at_image:
         raise BadInput(
             "the model enlarges to a size, not by a factor; name the size, such as --size 2048x1536"
         )

@@ -1,8 +1,8 @@
-"""The decoder: a large stream from the global latent up to the picture, with a branch per level.
+"""The decoder: a large stream from the global latent up to the image, with a branch per level.
 
 The stream starts at the coarsest map, from the global latent. Each stage doubles its sides (nearest
 neighbour), adds the latent of its resolution if there is one, and adds its part to a running
-picture (output skip, as in StyleGAN2). A missing level adds nothing, so any prefix of the pyramid
+image (output skip, as in StyleGAN2). A missing level adds nothing, so any prefix of the pyramid
 can be decoded.
 """
 
@@ -30,7 +30,7 @@ class GlobalStart(nn.Module):
     """A smooth map from the global latent: a bilinear mix of four patterns, at any size.
 
     The patterns are the cosines of frequency 0 and 1 along each side. They encode where in the
-    picture a pixel lies, whatever the number of pixels.
+    image a pixel lies, whatever the number of pixels.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -97,7 +97,7 @@ class DecoderStage(nn.Module):
         """Take features at this resolution, and this level's latent if there is one.
 
         Returns:
-            Features for the next stage, at its width, and this stage's part of the picture.
+            Features for the next stage, at its width, and this stage's part of the image.
         """
         if self.branch is not None:
             features = res_skip(features, None if latent is None else self.branch(latent))
@@ -130,7 +130,7 @@ class Decoder(nn.Module):
         """Run the coarsest stages, at least one.
 
         Returns:
-            Features for the next stage, at half its sides, and the picture so far.
+            Features for the next stage, at half its sides, and the image so far.
         """
         features = in_layout_of(self.start(pyramid[0], height, width), self.stages[0])
         features, images = self.stages[0](features, self.latent_of(0, pyramid))

@@ -1,8 +1,8 @@
-"""The encoder: one small stream without branches, from the picture down to one vector.
+"""The encoder: one small stream without branches, from the image down to one vector.
 
-At every resolution the pooled picture is added to the stream (input skip, as in StyleGAN2). Where
+At every resolution the pooled image is added to the stream (input skip, as in StyleGAN2). Where
 the pyramid has a level, a head outputs it. The setting `skips` names the three columns of PDM's
-figure 4: residual blocks (`residual`), the pooled picture at every stage (`input_output`), or both
+figure 4: residual blocks (`residual`), the pooled image at every stage (`input_output`), or both
 (`res_skip`).
 """
 
@@ -40,7 +40,7 @@ class EncoderStage(nn.Module):
         self.attention = attention_at(config, index, width, spectral_norm=spectral_norm)
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
-        """Take the finer stage's features, pooled, and the picture pooled to the same size."""
+        """Take the finer stage's features, pooled, and the image pooled to the same size."""
         skip = None if self.from_rgb is None else self.from_rgb(images)
         features = res_skip(self.blocks[0](features), skip)
         for block in self.blocks[1:]:
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
 
         Args:
             features: Input of the stage `first`.
-            images: The picture, pooled to the same size.
+            images: The image, pooled to the same size.
             first: Index of the first stage to run.
         """
         outputs = []

@@ -4,9 +4,9 @@ Residual sums are divided by the square root of two, so that a sum of two stream
 keeps it (as in NCSN++, Song et al., arXiv:2011.13456).
 
 The autoencoder's convolutions repeat the edge pixels around a map (`EDGES_REPEATED`), since it is
-trained on small pictures and used on large ones: with zeros, the coarsest maps of a small picture
+trained on small images and used on large ones: with zeros, the coarsest maps of a small image
 would be mostly edge, and the middle of a large one would be unlike anything in training. The UNet
-pads with zeros (`EDGES_ZERO`), from which it learns where in the picture it is.
+pads with zeros (`EDGES_ZERO`), from which it learns where in the image it is.
 """
 
 import math
@@ -35,9 +35,9 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class PixelNorm(nn.Module):
-    """Layer norm over the channels of each pixel, independent of the rest of the picture.
+    """Layer norm over the channels of each pixel, independent of the rest of the image.
 
-    A stack of such norms and convolutions does the same to a part of a picture as to the whole, so
+    A stack of such norms and convolutions does the same to a part of an image as to the whole, so
     it can work tile by tile (the decoder of DC-AE, arXiv:2410.10733, also normalises each pixel).
     """
 

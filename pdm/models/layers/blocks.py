@@ -147,7 +147,7 @@ def _is_plain(layer: nn.Module) -> bool:
 
 
 class NoPixels(nn.Module):
-    """Stands in for `ToPixels` where a stage adds nothing to the picture."""
+    """Stands in for `ToPixels` where a stage adds nothing to the image."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to zeros (B, 3, H, W)."""
@@ -155,7 +155,7 @@ class NoPixels(nn.Module):
 
 
 class ToPixels(nn.Module):
-    """Features to a picture or a latent (tRGB): norm, SiLU, 3x3."""
+    """Features to an image or a latent (tRGB): norm, SiLU, 3x3."""
 
     def __init__(self, width: int, channels: int, *, norm: Norm) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ def remove_coarse_content(pyramid: Pyramid) -> Pyramid:
     """Subtract from each level its own means over the cells of the next coarser level's grid.
 
     The first two levels stay as they are: the global one, and the coarsest map. The mean of that
-    map over the picture could be left to the global level, but then the network would know maps of
+    map over the image could be left to the global level, but then the network would know maps of
     mean zero only, and what it makes of a part would depend on the size of the whole. The result is
     an orthogonal projection: applied again, it changes nothing.
 

@@ -3,7 +3,7 @@
 A cell is one place of the next coarser level, together with the values of the finer level that lie
 within it. Those are predicted from the 3x3 cells around the place in the next coarser level, and
 from the one cell of each level above that holds it. The second level, whose coarser one has no
-places, is predicted place by place from the global level, by weights that vary over the picture
+places, is predicted place by place from the global level, by weights that vary over the image
 like half a cosine wave in each direction, or not at all.
 """
 

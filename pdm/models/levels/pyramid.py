@@ -1,7 +1,7 @@
-"""The pyramid of latents: one picture as several latents, coarse to fine.
+"""The pyramid of latents: one image as several latents, coarse to fine.
 
 A `Pyramid` is a tuple of tensors ((B, C0, 1, 1), (B, C1, h1, w1), ...). Its first level is global,
-one vector for the whole picture; each further level is a map at `image side / downsampling`.
+one vector for the whole image; each further level is a map at `image side / downsampling`.
 A prefix of a pyramid (its coarsest levels) is a pyramid too.
 """
 

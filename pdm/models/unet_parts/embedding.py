@@ -70,6 +70,7 @@ class Embedding(nn.Module):
             else Perceptron(self.sines * num_times, width)
         )
         self.stage = nn.Embedding(num_times, width) if summed else None
+        # Of the global latent; saved weights have the name.
         self.picture = None if global_channels is None else Perceptron(global_channels, width)
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
 

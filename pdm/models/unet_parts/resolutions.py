@@ -50,7 +50,7 @@ class Resolutions:
         return [self._levels[factor] for factor in self.factors[:index] if factor in self._levels]
 
     def finest_needed(self, t: Tensor) -> int:
-        """Return the finest resolution with a level that some picture has begun.
+        """Return the finest resolution with a level that some image has begun.
 
         Args:
             t: (B, levels), below 0 where a level has not begun.

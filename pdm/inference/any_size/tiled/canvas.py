@@ -127,7 +127,7 @@ def count_known_levels(models: LoadedModels, factor: int) -> int:
 
 def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
     """Return the factors by which a model can enlarge in one go, rising."""
-    if models.networks.network.begins_at_picture:
+    if models.networks.network.begins_at_image:
         return (2, 4)
     if isinstance(models.task, SuperResolutionTask):
         return (models.task.factor,)

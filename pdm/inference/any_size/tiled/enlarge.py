@@ -182,7 +182,7 @@ class Job:
     ) -> tuple[Callable[[Sequence[Tile]], Pyramid], Callable[[], Pyramid]]:
         """Return what encodes some tiles of the picture, and what encodes all of it."""
         canvas, at_once = self.canvas, self.config.tiles_at_once
-        if canvas.models.networks.network.begins_at_picture:
+        if canvas.models.networks.network.begins_at_image:
             once = EncodedOnce(canvas, at_once)
             return once.cut, lambda: once.maps
         return EncodingCache(canvas, layout, schedule).encode, partial(encode_maps, canvas, at_once)

@@ -148,7 +148,7 @@ def start_of(
     with less strength, or for a model that was trained to begin there."""
     device = canvas.models.device
     noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
-    if strength < 1 or canvas.models.networks.network.begins_at_picture:
+    if strength < 1 or canvas.models.networks.network.begins_at_image:
         return interpolate(encode(), noise, schedule.times[:1].float().to(device))
     is_ddim = isinstance(schedule.step, partial) and schedule.step.func is ddim_step
     return start_on_path(noise, schedule.times) if is_ddim else noise
