@@ -1,8 +1,8 @@
-"""Loads the champion of MLflow's registry, and draws pictures from it:
+"""Loads the champion of MLflow's registry, and draws images from it:
 
 from pdm.inference.champion import load_champion
 
-pictures = load_champion().draw([0, 1, 2])
+images = load_champion().draw([0, 1, 2])
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from pdm.registry import load_autoencoder
 from pdm.scratch_folders import scratch_folder
 from pdm.tracking.registry.champion import fetch_champion
 
-# Settings that `samples.json` omits, because no picture depends on them or they were not set. A
+# Settings that `samples.json` omits, because no image depends on them or they were not set. A
 # test compares them with the marks of `SampleConfig`.
 WITHOUT_EFFECT: dict[str, Any] = {
     "num_images": 1,
@@ -55,21 +55,21 @@ WITHOUT_EFFECT: dict[str, Any] = {
 class ChampionModel:
     """All networks, in evaluation mode on one device, with their sampling settings.
 
-    Models that work on a picture are refused; a model of boxes draws without boxes.
+    Models that work on an image are refused; a model of boxes draws without boxes.
     """
 
     autoencoder: Autoencoder
     networks: Networks
     config: SampleConfig
     level_shapes: Sequence[LevelShape]
-    size: tuple[int, int]  # (H, W) of a picture in pixels
+    size: tuple[int, int]  # (H, W) of an image in pixels
 
     def draw(self, seeds: Sequence[int]) -> list[Pixels]:
-        """Draw one picture for each seed, uint8 (H, W, 3), all at the main size.
+        """Draw one image for each seed, uint8 (H, W, 3), all at the main size.
 
         For models of one size, without a condition or of classes, they are those of the stage
         `sample`, up to the order of sums: batches and `sample.tile_px` may differ by a grey level.
-        The stage also draws a model's other sizes, larger pictures (`sample.size`), prompts of a
+        The stage also draws a model's other sizes, larger images (`sample.size`), prompts of a
         file or of captions with options of their own, and layouts.
         """
         latents = draw_latents(self.networks, self.config, seeds, self.level_shapes)

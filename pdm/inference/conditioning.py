@@ -61,7 +61,7 @@ class NoConditioning:
         return {}
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """The picture as it was drawn."""
+        """The image as it was drawn."""
         return drawn
 
 
@@ -91,7 +91,7 @@ class Classes:
         return {"class": self._class_of(seed)}
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """The picture as it was drawn."""
+        """The image as it was drawn."""
         return drawn
 
     def _class_of(self, seed: int) -> str:
@@ -100,12 +100,12 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Each seed takes a held-out picture, in turn; of several sizes, one of each in turn.
+    """Each seed takes a held-out image, in turn; of several sizes, one of each in turn.
 
     Args:
         task: Makes the conditions.
         images: Split `val` of the shards.
-        size: (H, W) at which pictures (of the main size) are encoded.
+        size: (H, W) at which images (of the main size) are encoded.
         encode: The autoencoder.
     """
 
@@ -120,20 +120,20 @@ class HeldOut:
         return GuidedCondition(self.task.condition(examples, self.encode))
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Name the held-out picture."""
+        """Name the held-out image."""
         return {"held_out": self.images.keys[self._index_of(seed)]}
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """Return what the task makes of the drawn picture."""
+        """Return what the task makes of the drawn image."""
         return self.task.finish(self.example(seed), drawn)
 
     def size_of(self, seed: int) -> tuple[int, int]:
-        """Return the (H, W) of the picture of a seed: that of its held-out picture."""
+        """Return the (H, W) of the image of a seed: that of its held-out image."""
         bucket = self.images.bucket_of(self._index_of(seed))
         return self.images.size_in(bucket, *self.size)
 
     def example(self, seed: int) -> Example:
-        """Return the picture of a seed; its mask or the like depends on the seed, too."""
+        """Return the image of a seed; its mask or the like depends on the seed, too."""
         index, task = self._index_of(seed), self.task
         return Example(
             self.images.keys[index],

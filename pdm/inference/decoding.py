@@ -1,6 +1,6 @@
-"""Decodes drawn latents to pictures, for all that draw: in the precision and the tiles of `sample`.
+"""Decodes drawn latents to images, for all that draw: in the precision and the tiles of `sample`.
 
-A champion and the commands that draw promise the pictures of the stage, so all decode here.
+A champion and the commands that draw promise the images of the stage, so all decode here.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ def decode_to_images(
     Args:
         autoencoder: On the device of the latents.
         latents: Standardised; all levels, or the coarsest.
-        size: (H, W) of the pictures in pixels.
+        size: (H, W) of the images in pixels.
         config: Section `sample` of the params: `precision` and `tile_px`.
-        beside: Of an enlargement, where the autoencoder `reads_enlarged`: the enlarged pictures,
+        beside: Of an enlargement, where the autoencoder `reads_enlarged`: the enlarged images,
             (B, 3, H, W) in [-1, 1].
 
     Raises:
-        QualityGate: An image is not finite. As bytes it would be a black picture.
+        QualityGate: An image is not finite. As bytes it would be a black image.
     """
     with decoding_precision(autoencoder, config, latents[0].device):
         if beside is not None:
@@ -60,8 +60,8 @@ def decode_to_images(
 
 
 def tile_px_for(size: Sequence[int], config: SampleConfig) -> int | None:
-    """Return the side of the exact tiles that pictures of (H, W) are encoded and decoded in.
+    """Return the side of the exact tiles that images of (H, W) are encoded and decoded in.
 
-    None for a whole picture at once (`sample.tile_px`).
+    None for a whole image at once (`sample.tile_px`).
     """
     return config.tile_px if config.tile_px and max(size) > config.tile_px else None

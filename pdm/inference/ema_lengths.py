@@ -36,17 +36,17 @@ Features = NDArray[np.float64]
 
 
 class Judge(Protocol):
-    """A distance between sets of pictures; less is better."""
+    """A distance between sets of images; less is better."""
 
     @property
     def name(self) -> str:
         """Name of the score."""
 
     def features(self, pictures: Iterable[Pixels]) -> Features:
-        """Features (N, D) of pictures."""
+        """Features (N, D) of images."""
 
     def distance(self, features: Features, reference: Features) -> float:
-        """Distance of two sets of two or more pictures."""
+        """Distance of two sets of two or more images."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def score_ema_lengths(
         diffusion: Folder of the diffusion model.
 
     Raises:
-        BadInput: A folder is missing, they do not belong together, there are too few pictures, or
+        BadInput: A folder is missing, they do not belong together, there are too few images, or
             the model has no EMA snapshots.
     """
     facts = record_of(diffusion)

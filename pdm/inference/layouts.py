@@ -1,11 +1,11 @@
-"""The layouts of the stage `sample`, and of `pyramid draw`: what stands where in which picture.
+"""The layouts of the stage `sample`, and of `pyramid draw`: what stands where in which image.
 
 A file of layouts is JSON: a list of boxes is one layout, a list of layouts are several. A box is
 
     {"class": "boat", "x": 0.1, "y": 0.5, "width": 0.3, "height": 0.2}
 
-with shares of the picture; x and y are those of its top-left corner
-(`pdm.data.annotations.boxes`). Where the size of the picture is named, `bbox` may have its pixels
+with shares of the image; x and y are those of its top-left corner
+(`pdm.data.annotations.boxes`). Where the size of the image is named, `bbox` may have its pixels
 instead. A layout may also be an object with `boxes` and `crop`, as samples.json has it.
 """
 
@@ -39,26 +39,26 @@ class ShownLayout:
 
     Args:
         layout: With its crop.
-        held_out: Key of the picture that it is from; None for a layout of a file.
+        held_out: Key of the image that it is from; None for a layout of a file.
     """
 
     layout: Layout
     held_out: str | None = None
 
     def origin(self) -> dict[str, Any]:
-        """Return what a picture's provenance says about it."""
+        """Return what an image's provenance says about it."""
         own = {} if self.held_out is None else {"held_out": self.held_out}
         return own | {"layout": self.layout.as_record()}
 
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """See `pdm.inference.conditioning.Conditioning`. Pictures take turns with the layouts.
+    """See `pdm.inference.conditioning.Conditioning`. Images take turns with the layouts.
 
     Args:
         layouts: In turn.
         task: Makes tokens of them.
-        first_seed: Seed of the picture with number 0.
+        first_seed: Seed of the image with number 0.
     """
 
     layouts: tuple[ShownLayout, ...]
@@ -72,20 +72,20 @@ class Layouts:
         return GuidedCondition(shown, without_boxes(shown))
 
     def origin(self, seed: int) -> dict[str, Any]:
-        """Return the layout, and the held-out picture that it is from."""
+        """Return the layout, and the held-out image that it is from."""
         return self.shown_by(seed).origin()
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """The picture as it was drawn."""
+        """The image as it was drawn."""
         return drawn
 
     def shown_by(self, seed: int) -> ShownLayout:
-        """Return the layout of a seed's picture."""
+        """Return the layout of a seed's image."""
         return self.layouts[(seed - self.first_seed) % len(self.layouts)]
 
 
 def read_layouts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[ShownLayout, ...]:
-    """Read the layouts of the section `sample`; without any, those of held-out pictures.
+    """Read the layouts of the section `sample`; without any, those of held-out images.
 
     Args:
         config: Section `sample` of the params.
@@ -93,11 +93,11 @@ def read_layouts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[S
         shards: Of the data.
 
     Returns:
-        The layouts, in the order in which pictures take turns; () for a model without layouts.
+        The layouts, in the order in which images take turns; () for a model without layouts.
 
     Raises:
         BadInput: There are layouts for a model that reads none, their file cannot be read, or one
-            does not fit the model; or no held-out picture has a box.
+            does not fit the model; or no held-out image has a box.
     """
     record = record_of(diffusion)
     task = task_of_model(record, None)
@@ -120,18 +120,18 @@ def read_layout_file(
 ) -> tuple[Layout, ...]:
     """Read a file of layouts for a model.
 
-    A layout without a crop gets that of most pictures of the data. Of more boxes than the model
+    A layout without a crop gets that of most images of the data. Of more boxes than the model
     reads the smallest are left out, with a warning.
 
     Args:
         path: Of the file.
         task: Of the model.
         key: What names the file, for errors.
-        size: Width and height of the pictures, for boxes in pixels; None if none is named.
+        size: Width and height of the images, for boxes in pixels; None if none is named.
 
     Raises:
         BadInput: It cannot be read, has no layouts, or one of them has no boxes, a box outside the
-            picture, or one of a class that the model does not know.
+            image, or one of a class that the model does not know.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -205,7 +205,7 @@ def _warn_of_many(path: Path, layouts: Sequence[Layout], most: int) -> None:
 
 
 def _held_out(shards: Path) -> tuple[ShownLayout, ...]:
-    """The layout of each held-out picture that has boxes."""
+    """The layout of each held-out image that has boxes."""
     images = ImageShards(shards, "val")
     found = (
         ShownLayout(layout_of_sample(images.record(number)), images.keys[number])

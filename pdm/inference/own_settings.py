@@ -53,7 +53,7 @@ def with_own_settings(config: SampleConfig, record: Mapping[str, Any]) -> Sample
 
 
 def own_facts(config: SampleConfig, record: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a picture's provenance says of the settings that a model brings along; nothing if
+    """Return what an image's provenance says of the settings that a model brings along; nothing if
     it has none.
 
     Args:

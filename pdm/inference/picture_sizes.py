@@ -1,7 +1,7 @@
 """The sizes that a diffusion model was trained at, and which of them each sample has.
 
-A model of many aspect ratios draws its sizes in turn: first one picture of every class, prompt or
-layout at the first size, then at the second. A picture that is drawn from a held-out one has its
+A model of many aspect ratios draws its sizes in turn: first one image of every class, prompt or
+layout at the first size, then at the second. An image that is drawn from a held-out one has its
 size.
 """
 
@@ -19,12 +19,12 @@ from pdm.models.levels.pyramid import LevelShape
 
 @dataclass(frozen=True, slots=True)
 class PictureSize:
-    """What depends on the size of a picture.
+    """What depends on the size of an image.
 
     Args:
         size: (H, W) in pixels.
         shapes: (C, h, w) of the levels.
-        is_trained: Whether the model was trained on pictures of this size, or only tested.
+        is_trained: Whether the model was trained on images of this size, or only tested.
     """
 
     size: tuple[int, int]
@@ -48,12 +48,12 @@ def sizes_of(record: Mapping[str, Any]) -> tuple[PictureSize, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SizesInTurn:
-    """Chooses the size of each picture of the stage `sample`, by its number.
+    """Chooses the size of each image of the stage `sample`, by its number.
 
     Args:
         sizes: Of the model.
-        conditioning: What the pictures show.
-        first_seed: Seed of the picture with number 0.
+        conditioning: What the images show.
+        first_seed: Seed of the image with number 0.
     """
 
     sizes: Sequence[PictureSize]
@@ -61,7 +61,7 @@ class SizesInTurn:
     first_seed: int
 
     def size_of(self, number: int) -> PictureSize:
-        """The size of a picture; it does not depend on the picture's batch."""
+        """The size of an image; it does not depend on the image's batch."""
         if isinstance(self.conditioning, HeldOut):
             size = self.conditioning.size_of(self.first_seed + number)
             return next(one for one in self.sizes if one.size == size)
@@ -69,7 +69,7 @@ class SizesInTurn:
         return trained[number // self._num_conditions % len(trained)]
 
     def groups(self, numbers: Sequence[int]) -> dict[PictureSize, list[int]]:
-        """Split a batch by size: only pictures of one size are drawn together."""
+        """Split a batch by size: only images of one size are drawn together."""
         found: dict[PictureSize, list[int]] = {}
         for number in numbers:
             found.setdefault(self.size_of(number), []).append(number)
@@ -77,7 +77,7 @@ class SizesInTurn:
 
     @property
     def _num_conditions(self) -> int:
-        """Number of pictures in which every class, prompt or layout was drawn once, so that each of
+        """Number of images in which every class, prompt or layout was drawn once, so that each of
         them is drawn at every size."""
         if isinstance(self.conditioning, Classes):
             return len(self.conditioning.chosen)

@@ -33,10 +33,10 @@ def in_precision(velocity: Velocity, config: SampleConfig) -> Velocity:
 def decoding_precision(
     autoencoder: Autoencoder, config: SampleConfig, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
-    """Make the context to decode pictures in.
+    """Make the context to decode images in.
 
     Only the pyramid's decoder is used in bfloat16. The last layer of LDM's first stages would
-    round pictures to half a grey level.
+    round images to half a grey level.
     """
     if config.precision == "float32" or not isinstance(autoencoder, PyramidAutoencoder):
         return contextlib.nullcontext()

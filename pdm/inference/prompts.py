@@ -1,7 +1,7 @@
-"""The prompts of the stage `sample`, and of `pyramid draw`: which picture shows which, and how.
+"""The prompts of the stage `sample`, and of `pyramid draw`: which image shows which, and how.
 
-Pictures take turns with the prompts. Picture i has the seed `sample.seed + i`, or, if its prompt
-names a seed, that seed and the number of pictures of this prompt before it.
+Images take turns with the prompts. Image i has the seed `sample.seed + i`, or, if its prompt
+names a seed, that seed and the number of images of this prompt before it.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Group:
 
     Args:
         config: With their steps and guidance scale.
-        numbers: Of the pictures.
+        numbers: Of the images.
     """
 
     config: SampleConfig
@@ -46,7 +46,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """See `pdm.inference.conditioning.Conditioning`; a seed there is `sample.seed` plus the
-    number of the picture.
+    number of the image.
 
     Args:
         prompts: In turn.
@@ -59,11 +59,11 @@ class Prompts:
     config: SampleConfig
 
     def prompt_of(self, number: int) -> Prompt:
-        """Return the prompt of a picture."""
+        """Return the prompt of an image."""
         return self.prompts[number % len(self.prompts)]
 
     def seed_of(self, number: int) -> int:
-        """Return the seed of a picture's noise."""
+        """Return the seed of an image's noise."""
         seed = self.prompt_of(number).seed
         return self.config.seed + number if seed is None else seed + number // len(self.prompts)
 
@@ -101,7 +101,7 @@ class Prompts:
         return facts
 
     def finish(self, seed: int, drawn: Pixels) -> Pixels:
-        """The picture as it was drawn."""
+        """The image as it was drawn."""
         return drawn
 
 
@@ -121,7 +121,7 @@ def with_guidance(config: SampleConfig, scale: float | None) -> SampleConfig:
 
 
 def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[Prompt, ...]:
-    """Read the prompts of the section `sample`; without any, the captions of held-out pictures.
+    """Read the prompts of the section `sample`; without any, the captions of held-out images.
 
     Args:
         config: Section `sample` of the params.
@@ -129,11 +129,11 @@ def read_prompts(config: SampleConfig, diffusion: Path, shards: Path) -> tuple[P
         shards: Of the data.
 
     Returns:
-        The prompts, in the order in which pictures take turns; () for a model without text.
+        The prompts, in the order in which images take turns; () for a model without text.
 
     Raises:
         BadInput: There are prompts for a model without text, their file cannot be read, or one does
-            not fit the model or the guidance; or no held-out picture has a caption.
+            not fit the model or the guidance; or no held-out image has a caption.
     """
     record = record_of(diffusion)
     if not isinstance(task_of_model(record, None), TextTask):
@@ -234,7 +234,7 @@ def _parse(prompts: tuple[str, ...] | FileConfig) -> tuple[Prompt, ...]:
 
 
 def _captions(shards: Path) -> tuple[Prompt, ...]:
-    """The first caption of each held-out picture that has one."""
+    """The first caption of each held-out image that has one."""
     images = ImageShards(shards, "val")
     captions = [captions_of(images.record(index)) for index in range(len(images))]
     found = tuple(Prompt(each[0]) for each in captions if each)

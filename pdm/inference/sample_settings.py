@@ -12,7 +12,7 @@ SIZE_SETTINGS = ("size", "enlarger", "tiling", "colour")
 
 
 def settings_of(config: SampleConfig) -> dict[str, Any]:
-    """Return all settings that a picture depends on besides its seed and the models. Guidance,
+    """Return all settings that an image depends on besides its seed and the models. Guidance,
     classes and a size are left out if they were not used."""
     guided = config.guidance_scale != 1
     unused = (() if guided else GUIDANCE_SETTINGS) + (() if config.classes else ("classes",))

@@ -1,4 +1,4 @@
-"""The size that a model was trained at, and what the sides of its pictures must be multiples of."""
+"""The size that a model was trained at, and what the sides of its images must be multiples of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def side_multiple_of(record: Mapping[str, Any]) -> int:
 
 
 def side_multiple(downsamplings: Sequence[Downsampling], name: str | None) -> int:
-    """Return what the sides of a picture in pixels must be multiples of, so that every level of its
+    """Return what the sides of an image in pixels must be multiples of, so that every level of its
     latents, and every resolution of the network, has whole cells.
 
     Args:

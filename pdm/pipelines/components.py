@@ -118,7 +118,7 @@ def read_sampling(folder: Path) -> SampleConfig:
 def _conditioning_of(
     folder: Path, config: SampleConfig, record: dict[str, Any]
 ) -> Conditioning | None:
-    """Return what pictures show where that is not in the model's folder; else None."""
+    """Return what images show where that is not in the model's folder; else None."""
     task = task_of_model(record, None)
     if isinstance(task, TextTask) and isinstance(task.encoder, FrozenEncoderConfig):
         copied = dataclasses.replace(task.encoder, folder=str(folder.parent / TEXT_ENCODER))

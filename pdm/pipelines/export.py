@@ -51,7 +51,7 @@ def export_diffusers(
 ) -> str:
     """Write a pipeline folder for diffusers.
 
-    LDM becomes diffusers' own `LDMPipeline` where that draws the same pictures. Everything else
+    LDM becomes diffusers' own `LDMPipeline` where that draws the same images. Everything else
     becomes a `PyramidPipeline`, for which this package must be installed.
 
     Args:
@@ -209,7 +209,7 @@ def _copy_text_encoder(models: Path, folder: Path) -> None:
 
 
 def _copy_pictures(models: Path, folder: Path) -> None:
-    """Copy the list of pictures that both models have seen, for `pyramid data removed`."""
+    """Copy the list of images that both models have seen, for `pyramid data removed`."""
     listed = models / "diffusion" / listing.FILE_NAME
     if listed.is_file():
         shutil.copyfile(listed, folder / listing.FILE_NAME)

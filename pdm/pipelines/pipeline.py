@@ -30,7 +30,7 @@ from pdm.tasks.partial_pictures.masks import Mask
 
 
 class PyramidPipeline(DiffusionPipeline):
-    """Draws the same pictures as `pyramid sample` and the commands that draw, by the same seeds."""
+    """Draws the same images as `pyramid sample` and the commands that draw, by the same seeds."""
 
     def __init__(self, autoencoder: AutoencoderModel, diffusion: DiffusionModel) -> None:
         super().__init__()
@@ -56,16 +56,16 @@ class PyramidPipeline(DiffusionPipeline):
         boxes: Sequence[Mapping[str, Any]] | None = None,
         output_type: str = "pil",
     ) -> ImagePipelineOutput:
-        """Draw pictures of the seeds `seed`, `seed + 1`, ...
+        """Draw images of the seeds `seed`, `seed + 1`, ...
 
         Args:
             prompt: Of a model of text.
             image: To enlarge, to fill in, or a map of class indices (mode P or L). Turned upright
                 if its EXIF says so, as in the commands; `mask_image`, too.
             mask_image: White where `image` is to be filled in; all other pixels stay.
-            seed: Of the first picture.
-            num_images: Number of pictures.
-            height, width: Of pictures without an `image`, in pixels; None for the main size that
+            seed: Of the first image.
+            num_images: Number of images.
+            height, width: Of images without an `image`, in pixels; None for the main size that
                 the model was trained at. Others it draws as a whole.
             num_inference_steps: In place of `steps` in `sampling.json`.
             guidance_scale: In place of that of `sampling.json`.
@@ -221,7 +221,7 @@ def _draw(
 
 
 def _check_size(models: LoadedModels, height: int | None, width: int | None) -> tuple[int, int]:
-    """Return the (H, W) of pictures to draw."""
+    """Return the (H, W) of images to draw."""
     size, multiple = (height or models.size[0], width or models.size[1]), models.side_multiple
     if size[0] % multiple or size[1] % multiple:
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Commands that draw in a user's pictures, and their models."""
+"""Commands that draw in a user's images, and their models."""

@@ -1,9 +1,9 @@
-"""Gives an enlarged picture the colours of the picture that it was made from, band by band.
+"""Gives an enlarged image the colours of the image that it was made from, band by band.
 
 Two methods, both of StableSR (Wang et al., arXiv:2305.07015; `scripts/wavelet_color_fix.py`):
 
 - `adain`: each channel gets the mean and standard deviation of the original, enlarged by a bicubic
-  filter. They are those of the whole picture, so its bands wait on the disk until all are there.
+  filter. They are those of the whole image, so its bands wait on the disk until all are there.
 - `wavelet`: all detail coarser than about 32 pixels is that of the original, the finer is kept.
 """
 
@@ -40,7 +40,7 @@ def correct_colour(
     size: tuple[int, int],
     scratch: Path,
 ) -> Iterator[Pixels]:
-    """Correct the colours of a picture.
+    """Correct the colours of an image.
 
     Args:
         how: The method; `none` passes the bands on.
@@ -111,7 +111,7 @@ class _Statistics:
 def _match_coarse_detail(
     bands: Iterable[Pixels], reference: Reference, size: tuple[int, int]
 ) -> Iterator[Pixels]:
-    """Add the blurred difference: taking the blurred picture away and adding the blurred original
+    """Add the blurred difference: taking the blurred image away and adding the blurred original
     is the same, since blurring is linear."""
     waiting, first = np.empty((0, size[1], 3), np.uint8), 0  # rows from `first`
     done = 0

@@ -84,7 +84,7 @@ def open_enlarger(folder: Path, config: SampleConfig) -> LoadedModels:
 
 
 def digests_of(folder: Path, config: SampleConfig) -> dict[str, str]:
-    """Return the digests of models that enlarge, for the provenance of pictures, beside that of the
+    """Return the digests of models that enlarge, for the provenance of images, beside that of the
     diffusion model."""
     record, digest = record_of(folder / "diffusion"), sha256_of(folder / FILES[0])
     few_steps = few_steps_facts(folder / "diffusion", config)
@@ -134,7 +134,7 @@ def boxes_for(models: LoadedModels, drawing: Drawing, shown: Rectangle) -> TileB
     Args:
         models: The model.
         drawing: With its layout.
-        shown: Where the picture is in what is drawn.
+        shown: Where the image is in what is drawn.
 
     Returns:
         None if the drawing has none, or the model reads none.

@@ -1,4 +1,4 @@
-"""Cuts, reduces and extends pictures, whole ones and bands of rows."""
+"""Cuts, reduces and extends images, whole ones and bands of rows."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,11 +10,11 @@ from pdm.inference.any_size.rectangles import Rectangle, Size
 
 
 def fit(picture: Pixels, area: Rectangle, size: Size) -> Pixels:
-    """Cut an area out of a picture and reduce it.
+    """Cut an area out of an image and reduce it.
 
     Args:
         picture: uint8 (H, W, 3).
-        area: May end beyond the picture, which then goes on as its mirror image.
+        area: May end beyond the image, which then goes on as its mirror image.
         size: Of the result, with the area's shape; not larger than it.
     """
     scale = size[1] / area.width
@@ -36,7 +36,7 @@ def fit(picture: Pixels, area: Rectangle, size: Size) -> Pixels:
 
 
 def cut_bands(bands: Iterable[Pixels], area: Rectangle) -> Iterator[Pixels]:
-    """Cut an area at whole pixels out of a picture that comes in bands."""
+    """Cut an area at whole pixels out of an image that comes in bands."""
     top, left, height, width = (
         int(each) for each in (area.top, area.left, area.height, area.width)
     )

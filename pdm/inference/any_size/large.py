@@ -1,4 +1,4 @@
-"""Draws a picture of any size, or enlarges one to any size, and writes it to a file.
+"""Draws an image of any size, or enlarges one to any size, and writes it to a file.
 
 A run that was killed resumes where it was when it is started again, and ends with equal bytes:
 finished rounds are kept beside the file, and the unfinished one every half minute.
@@ -42,7 +42,7 @@ from pdm.versions import versions
 
 logger = logging.getLogger(__name__)
 
-MIN_CUT_LOGGED = 0.02  # share of a picture
+MIN_CUT_LOGGED = 0.02  # share of an image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class LargePicture:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the picture's provenance."""
+        """For the image's provenance."""
         height, width = self.size
         own = {"size": [width, height], "tiling": self.tiling.mode, "colour": self.colour}
         return own if self.strength is None else own | {"strength": self.strength}
@@ -81,8 +81,8 @@ class LargePicture:
 
         Args:
             models: That draw, unless an enlarger is named.
-            plan: Of the picture.
-            name: Of the command: draw, which composes, or upscale, which is given a picture.
+            plan: Of the image.
+            name: Of the command: draw, which composes, or upscale, which is given an image.
         """
         begins, whole = ("take", "picture") if name == "upscale" else ("compose", "composition")
         logger.info("%s: %s: %s", name, self.text, str(plan).replace("compose", begins, 1))
@@ -105,7 +105,7 @@ class LargePicture:
         return is_single and not trained and self.tiling.mode != "mixture"
 
     def plan_drawing(self, models: LoadedModels) -> Plan:
-        """Plan a picture that a model draws from nothing.
+        """Plan an image that a model draws from nothing.
 
         Raises:
             BadInput: The model cannot enlarge.
@@ -122,10 +122,10 @@ class LargePicture:
         )
 
     def plan_enlargement(self, models: LoadedModels, picture: Pixels) -> Plan:
-        """Plan the enlargement of a picture.
+        """Plan the enlargement of an image.
 
         Raises:
-            BadInput: The model cannot enlarge, or the picture is not smaller.
+            BadInput: The model cannot enlarge, or the image is not smaller.
         """
         check_model(models)
         height, width, _ = picture.shape
@@ -141,11 +141,11 @@ class LargePicture:
 def write_drawing(
     large: LargePicture, drawing: Drawing, path: Path, facts: Mapping[str, Any]
 ) -> str:
-    """Draw a picture and write it.
+    """Draw an image and write it.
 
     Args:
         large: What is asked for.
-        drawing: What the picture shows.
+        drawing: What the image shows.
         path: Ends in .png, .tif or .tiff.
         facts: For its provenance.
 
@@ -196,7 +196,7 @@ def write_enlargement(
     path: Path,
     facts: Mapping[str, Any],
 ) -> str:
-    """Enlarge a picture and write it.
+    """Enlarge an image and write it.
 
     Args:
         large: What is asked for.
@@ -227,11 +227,11 @@ def write_enlargement(
 def condition_of_enlargement(
     models: LoadedModels, seed: int
 ) -> tuple[GuidedCondition | None, dict[str, Any]]:
-    """Return what a user's picture is said to show in all rounds: no text, whatever the prompts of
+    """Return what a user's image is said to show in all rounds: no text, whatever the prompts of
     the params, no boxes, or the class of the seed.
 
     Returns:
-        The condition, with one row; None for a model that needs none. And what the picture's
+        The condition, with one row; None for a model that needs none. And what the image's
         provenance says of it.
     """
     conditioning = models.networks.conditioning
@@ -244,7 +244,7 @@ def condition_of_enlargement(
 
 
 def _depends(facts: Mapping[str, Any], plan: Plan, config: SampleConfig) -> dict[str, Any]:
-    """Everything that a picture depends on: work begun by another version is not resumed. The
+    """Everything that an image depends on: work begun by another version is not resumed. The
     settings are those of its prompt, which may be guided where the params are not."""
     own = {"plan": str(plan), "settings": settings_of(config)}
     return dict(facts) | own | {"version": [__version__, versions()["sample"]]}

@@ -1,8 +1,8 @@
-"""Plans how a picture of any size is drawn, from a model that knows one size or a few.
+"""Plans how an image of any size is drawn, from a model that knows one size or a few.
 
 A composition is drawn first, at a size that the model knows; rounds of enlargement by 2 or 4 follow
-until it covers the picture. Nothing is ever stretched: where shapes differ, edges are cut off, and
-they are cut before they cost anything. If all rounds would end larger than asked for, the picture
+until it covers the image. Nothing is ever stretched: where shapes differ, edges are cut off, and
+they are cut before they cost anything. If all rounds would end larger than asked for, the image
 is reduced before the last one, so that each pixel of the result is drawn as such.
 
 Sizes are (H, W) in pixels.
@@ -16,8 +16,8 @@ from pdm.errors import BadInput
 from pdm.inference.any_size.rectangles import Rectangle, Size, centred, snap
 from pdm.inference.pictures.windows import round_up
 
-# A picture whose shape differs more from every shape that the model knows is composed of several
-# pictures side by side; up to here the rest of one is cut off. See docs/any-size.md.
+# An image whose shape differs more from every shape that the model knows is composed of several
+# images side by side; up to here the rest of one is cut off. See docs/any-size.md.
 MAX_CUT_FACTOR = 2.0
 
 
@@ -26,7 +26,7 @@ class Round:
     """One enlargement.
 
     Args:
-        area: What is enlarged, of the picture before.
+        area: What is enlarged, of the image before.
         size: Of the area after it was reduced; mirror images fill what the area lacks of it.
         factor: How many times it is enlarged.
     """
@@ -37,19 +37,19 @@ class Round:
 
     @property
     def result(self) -> Size:
-        """Size of the picture after the round."""
+        """Size of the image after the round."""
         return self.size[0] * self.factor, self.size[1] * self.factor
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a picture is drawn.
+    """How an image is drawn.
 
     Args:
-        size: Of the picture.
+        size: Of the image.
         composition: Size of what is drawn first.
         rounds: Enlargements, in turn.
-        area: What is reduced to `size`, of the picture after all rounds.
+        area: What is reduced to `size`, of the image after all rounds.
     """
 
     size: Size
@@ -59,19 +59,19 @@ class Plan:
 
     @property
     def is_reduced_last(self) -> bool:
-        """Whether the picture is reduced after all rounds, and not only cut."""
+        """Whether the image is reduced after all rounds, and not only cut."""
         return self.area.width > self.size[1] or self.area.height > self.size[0]
 
     @property
     def cut_share(self) -> float:
-        """Share of the composition's area that the picture does not show."""
+        """Share of the composition's area that the image does not show."""
         height, width = self.composition
         scale = max(self.size[0] / height, self.size[1] / width)
         return 1 - self.size[0] * self.size[1] / (scale * scale * height * width)
 
     @property
     def shown_parts(self) -> tuple[Rectangle, ...]:
-        """Where the picture is, in pixels: in the composition, then in what each round gives."""
+        """Where the image is, in pixels: in the composition, then in what each round gives."""
         found = [self.area]
         for each in reversed(self.rounds):
             area, scale = each.area, each.area.width / each.size[1]
@@ -101,14 +101,14 @@ def plan_drawing(
     unit: int,
     tile: Size | None = None,
 ) -> Plan:
-    """Plan a picture that a model draws from nothing.
+    """Plan an image that a model draws from nothing.
 
     Args:
-        size: Of the picture.
+        size: Of the image.
         known: Sizes that the model learned; the nearest in the logarithm of the ratio is taken.
         factors: By which it can enlarge.
         coarse_unit: Sides of compositions are multiples of it.
-        unit: Sides of enlarged pictures are multiples of it.
+        unit: Sides of enlarged images are multiples of it.
         tile: Size that another model learned, which enlarges; None if it is the one that draws.
     """
     nearest = nearest_size(known, size)
@@ -124,7 +124,7 @@ def nearest_size(known: Sequence[Size], size: Size) -> Size:
 def plan_enlargement(
     picture: Size, size: Size, tile: Size, factors: Sequence[int], unit: int
 ) -> Plan:
-    """Plan the enlargement of a picture, whose edges are cut off where the shapes differ.
+    """Plan the enlargement of an image, whose edges are cut off where the shapes differ.
 
     Args:
         picture: Its size.
@@ -133,7 +133,7 @@ def plan_enlargement(
         factors: See `plan_drawing`, as for `unit`.
 
     Raises:
-        BadInput: The picture covers the size already.
+        BadInput: The image covers the size already.
     """
     if picture[0] >= size[0] and picture[1] >= size[1]:
         raise BadInput(
@@ -175,7 +175,7 @@ def _choose_factors(scale: float, factors: Sequence[int]) -> list[tuple[int, boo
 def _cut_round(
     picture: Size, part: Rectangle, tile: Size, factor: int, unit: int
 ) -> tuple[Round, Rectangle]:
-    """Enlarge what is needed of a picture, and no less than makes a tile.
+    """Enlarge what is needed of an image, and no less than makes a tile.
 
     Returns:
         The round, and where `part` is in its result.
@@ -193,7 +193,7 @@ def _cut_round(
 def _reduced_round(
     picture: Size, part: Rectangle, size: Size, tile: Size, factor: int, unit: int
 ) -> tuple[Round, Rectangle]:
-    """Reduce a picture so that the enlarged one has the pixels of the result.
+    """Reduce an image so that the enlarged one has the pixels of the result.
 
     Returns:
         The round, and where the result is in what it gives, at whole pixels.
@@ -216,7 +216,7 @@ def _reduced_round(
 
 def _widen(nearest: Size, size: Size, unit: int) -> Size:
     """Return a size of another shape, if too much of the nearest one would be cut off; of several
-    pictures side by side, but not larger than the picture."""
+    images side by side, but not larger than the image."""
     if math.exp(abs(_log_ratio(nearest) - _log_ratio(size))) <= MAX_CUT_FACTOR:
         return nearest
     height, width = nearest

@@ -1,4 +1,4 @@
-"""Draws a picture of any size by its plan: from a composition through the rounds of enlargement."""
+"""Draws an image of any size by its plan: from a composition through the rounds of enlargement."""
 
 import hashlib
 import shutil
@@ -25,15 +25,15 @@ from pdm.progress import Progress
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enlarger:
-    """How pictures are enlarged.
+    """How images are enlarged.
 
     Args:
         models: The models.
         tiling: Of the sampling.
         colour: How colours are kept.
         strength: Share of the detail that is drawn anew; None for the default of the model.
-        seed: Of the picture; each round has a seed that follows from it.
-        condition: What the picture shows, with one row; None for what the model's task says.
+        seed: Of the image; each round has a seed that follows from it.
+        condition: What the image shows, with one row; None for what the model's task says.
         boxes: In place of it, for a model of layouts; `shown` is that of the composition.
     """
 
@@ -61,7 +61,7 @@ class Enlarger:
         on_progress: OnProgress,
         shown: Rectangle,
     ) -> Iterator[Pixels]:
-        """Enlarge a picture.
+        """Enlarge an image.
 
         Args:
             picture: uint8 (H, W, 3).
@@ -69,7 +69,7 @@ class Enlarger:
             number: Of the round.
             folder: For the unfinished state.
             on_progress: See `pdm.inference.any_size.tiled.enlarge.enlarge`.
-            shown: Where the picture that is asked for is in the result.
+            shown: Where the image that is asked for is in the result.
 
         Yields:
             uint8 (rows, factor * W, 3), from the top.
@@ -99,10 +99,10 @@ def draw_by_plan(
     folder: Path,
     name: str,
 ) -> Iterator[Pixels]:
-    """Draw a picture.
+    """Draw an image.
 
     Args:
-        plan: Of the picture.
+        plan: Of the image.
         compose: Gives the bands of the composition.
         enlarger: How to enlarge.
         folder: For what is finished. A run that was killed resumes from there, with equal pixels.

@@ -28,7 +28,7 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
         record: `config.json` of the diffusion model.
 
     Raises:
-        BadInput: The model's task has the size of a held-out picture.
+        BadInput: The model's task has the size of a held-out image.
     """
     if config.size is None:
         return None
@@ -45,7 +45,7 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
 
 def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
     """Check the models that `sample.enlarger` names, and give their digests for the provenance of
-    pictures.
+    images.
 
     Raises:
         BadInput: They are others than those of the params, or cannot enlarge.

@@ -1,4 +1,4 @@
-"""Keeps what is finished of a large picture beside its file, so that a killed run goes on."""
+"""Keeps what is finished of a large image beside its file, so that a killed run goes on."""
 
 import glob
 import hashlib
@@ -61,7 +61,7 @@ def _folders_of(path: Path) -> list[Path]:
 
 
 def load_or_draw(path: Path, size: tuple[int, int], draw: Callable[[], Iterable[Pixels]]) -> Pixels:
-    """Load a picture from the disk; draw it first, if it is not there.
+    """Load an image from the disk; draw it first, if it is not there.
 
     Args:
         path: Ends in .npy.

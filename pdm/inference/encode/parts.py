@@ -1,4 +1,4 @@
-"""Encodes the pictures of the stage `latents` shard by shard. While a batch is encoded, the next
+"""Encodes the images of the stage `latents` shard by shard. While a batch is encoded, the next
 ones are read and the shard before is written."""
 
 import dataclasses
@@ -42,18 +42,18 @@ class EncodeTask:
     shards: Path
     autoencoder: Path
     folder: PartFolder
-    size: tuple[int, int]  # height and width at which pictures (of the main size) are encoded
+    size: tuple[int, int]  # height and width at which images (of the main size) are encoded
     with_classes: bool
     with_captions: bool
     with_boxes: bool
 
 
 class ShardPart(NamedTuple):
-    """One shard of pictures, which gives one shard of latents."""
+    """One shard of images, which gives one shard of latents."""
 
     split: str
-    indices: range  # of its pictures in the split
-    crop_size: tuple[int, int]  # width and height of its pictures in the shards
+    indices: range  # of its images in the split
+    crop_size: tuple[int, int]  # width and height of its images in the shards
 
 
 def parts_of(splits: dict[str, ImageShards]) -> dict[str, ShardPart]:
@@ -75,7 +75,7 @@ def open_splits(shards: Path) -> dict[str, ImageShards]:
 
 
 def num_copies(config: LatentsConfig, split: str) -> int:
-    """How often each picture of a split is encoded."""
+    """How often each image of a split is encoded."""
     return 1 + (config.flipped_copies and split == "train")
 
 
@@ -106,7 +106,7 @@ def encode_parts(task: EncodeTask, names: Sequence[str], on_done: Callable[[str]
 def _read_ahead(
     splits: dict[str, ImageShards], parts: Sequence[ShardPart], task: EncodeTask
 ) -> Iterator[Pixels]:
-    """Yield the pictures of all parts, batch by batch, while the next batches are read.
+    """Yield the images of all parts, batch by batch, while the next batches are read.
 
     Each is read once, so none is kept: `ImageShards.batch` would read the whole split into the
     memory of every worker, whatever its share.
@@ -135,7 +135,7 @@ def _encode_shard(
     task: EncodeTask,
     size: tuple[int, int],
 ) -> tuple[Pyramid, list[bytes] | None]:
-    """Encode the pictures of a shard: first the originals, then their mirrored copies.
+    """Encode the images of a shard: first the originals, then their mirrored copies.
 
     If the originals are to be kept, they come as PNGs.
     """

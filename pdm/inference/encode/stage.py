@@ -56,8 +56,8 @@ def encode_shards(
     Args:
         config: Section `latents` of the params.
         shards: Written by the stage `shard`.
-        autoencoder: Model folder; pictures are encoded at its training size.
-        latents: Folder to write, with one shard of latents for each shard of pictures; on one
+        autoencoder: Model folder; images are encoded at its training size.
+        latents: Folder to write, with one shard of latents for each shard of images; on one
             machine, equal inputs give equal bytes.
         num_workers: See `pdm.parallel.run.run_parts`.
 
@@ -100,13 +100,13 @@ def _facts_of_latents(
     splits: dict[str, ImageShards],
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    """What the manifest says about the latents, and takes over about their pictures.
+    """What the manifest says about the latents, and takes over about their images.
 
     Args:
         config: Section `latents` of the params.
         model: The autoencoder.
-        splits: Of the pictures.
-        size: (H, W) at which pictures of the main size are encoded.
+        splits: Of the images.
+        size: (H, W) at which images of the main size are encoded.
     """
     known = splits["train"].manifest.facts
     names = classes.names_of(known)
@@ -193,9 +193,9 @@ def _describe_buckets(
     """The size at which each bucket is encoded, and the shapes of its levels; not yet its shards.
 
     Args:
-        splits: Of the pictures.
+        splits: Of the images.
         model: The autoencoder.
-        size: (H, W) at which pictures of the main size are encoded.
+        size: (H, W) at which images of the main size are encoded.
     """
     listed = splits["train"].manifest
     main = (listed.facts["width_px"], listed.facts["height_px"])

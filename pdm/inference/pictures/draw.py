@@ -1,4 +1,4 @@
-"""Draws pictures from prompts, boxes or classes, or without a condition."""
+"""Draws images from prompts, boxes or classes, or without a condition."""
 
 import dataclasses
 import logging
@@ -53,12 +53,12 @@ def check_prompts(prompts: Sequence[Prompt], diffusion: Path, config: SampleConf
 
 
 def size_of_prompt(prompt: Prompt, trained: tuple[int, int]) -> tuple[int, int]:
-    """Return the (H, W) of a prompt's pictures: that of its options, or that of the training."""
+    """Return the (H, W) of a prompt's images: that of its options, or that of the training."""
     return prompt.height_px or trained[0], prompt.width_px or trained[1]
 
 
 def check_draws_alone(diffusion: Path) -> None:
-    """Raise BadInput if a model needs a prompt, boxes, a picture or a map to draw from.
+    """Raise BadInput if a model needs a prompt, boxes, an image or a map to draw from.
 
     Args:
         diffusion: Folder of the model; only its record is read.
@@ -79,14 +79,14 @@ def check_draws_alone(diffusion: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture to draw.
+    """An image to draw.
 
     Args:
-        models: The models, with the steps and guidance of the picture.
+        models: The models, with the steps and guidance of the image.
         seed: Of the noise.
         size: (H, W), multiples of the models' `side_multiple`.
-        condition: What the picture shows, with one row.
-        origin: What its provenance says about the picture beside `models.facts`.
+        condition: What the image shows, with one row.
+        origin: What its provenance says about the image beside `models.facts`.
         layout: What stands where; `condition` follows from it. None without boxes.
     """
 
@@ -99,7 +99,7 @@ class Drawing:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the picture's provenance: everything that it depends on at the model's own size."""
+        """For the image's provenance: everything that it depends on at the model's own size."""
         facts = self.models.facts | settings_of(self.models.config) | {"seed": self.seed}
         facts["sample_version"] = versions()["sample"]
         if self.size != self.models.size:
@@ -122,10 +122,10 @@ class Drawing:
 def draw(
     models: LoadedModels, prompt: Prompt, count: int
 ) -> Iterator[tuple[int, Pixels, dict[str, Any]]]:
-    """Draw some pictures of a prompt; arguments as for `drawings_of_prompt`.
+    """Draw some images of a prompt; arguments as for `drawings_of_prompt`.
 
     Yields:
-        Seed, uint8 (H, W, 3), and what its provenance says about the picture beside `models.facts`.
+        Seed, uint8 (H, W, 3), and what its provenance says about the image beside `models.facts`.
     """
     for drawing in drawings_of_prompt(models, prompt, count):
         yield drawing.seed, drawing.draw(), drawing.origin
@@ -136,8 +136,8 @@ def drawings_of_prompt(models: LoadedModels, prompt: Prompt, count: int) -> Iter
 
     Args:
         models: The models.
-        prompt: With its options; `seed` and the following numbers are the pictures' seeds.
-        count: Number of pictures.
+        prompt: With its options; `seed` and the following numbers are the images' seeds.
+        count: Number of images.
     """
     conditioning = models.networks.conditioning
     assert isinstance(conditioning, Prompts)  # of `check_prompts`
@@ -172,7 +172,7 @@ def read_boxes(
     Args:
         path: Of the file; see `pdm.inference.layouts`.
         diffusion: Folder of the model; only its record is read.
-        size: Width and height of the pictures, for boxes in pixels; None if none is named.
+        size: Width and height of the images, for boxes in pixels; None if none is named.
 
     Raises:
         BadInput: The model was trained without boxes, or a layout does not fit it.

@@ -1,4 +1,4 @@
-"""Names of the files of drawn pictures: what they show, and a number where another has the name."""
+"""Names of the files of drawn images: what they show, and a number where another has the name."""
 
 import itertools
 import json
@@ -14,13 +14,13 @@ MAX_NAME, MAX_BYTES = 60, 160  # characters and bytes of a prompt in a file's na
 
 
 def choose_path(folder: Path, name: str, facts: dict[str, Any], taken: Sequence[Path]) -> Path:
-    """Name a picture's file, with a number at the end if another picture has that name: one of
+    """Name an image's file, with a number at the end if another image has that name: one of
     this call, or a file in the folder with other facts.
 
     Args:
         folder: Of the file.
         name: With its ending.
-        facts: Its provenance; a file with the same one is the same picture.
+        facts: Its provenance; a file with the same one is the same image.
         taken: Files of this call.
     """
     stem, ending = Path(name).stem, Path(name).suffix
@@ -43,7 +43,7 @@ def is_drawn(path: Path, facts: dict[str, Any]) -> bool:
 
 
 def words_of(origin: dict[str, Any]) -> str:
-    """Return a file's name for what a picture shows: words of its prompt, its class, the classes of
+    """Return a file's name for what an image shows: words of its prompt, its class, the classes of
     its boxes, or "picture"."""
     boxes = origin.get("layout", {}).get("boxes", ())
     things = " ".join(dict.fromkeys(box["class"] for box in boxes))

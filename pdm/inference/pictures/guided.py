@@ -1,4 +1,4 @@
-"""Enlarges with a model that was not trained for it: its drawing is guided to the small picture."""
+"""Enlarges with a model that was not trained for it: its drawing is guided to the small image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Guiding:
 
     Args:
         factor: Of each side.
-        strength: How much of its distance from the small picture a predicted picture loses at each
+        strength: How much of its distance from the small image a predicted image loses at each
             evaluation of the network, above 0 and at most 1.
     """
 
@@ -68,21 +68,21 @@ def choose_guiding(models: LoadedModels, factor: int | None, strength: float) ->
 
 
 def factors_of(models: LoadedModels) -> list[int]:
-    """Return the factors that divide the sides of the model's pictures and of its cells."""
+    """Return the factors that divide the sides of the model's images and of its cells."""
     sides = (*models.size, models.side_multiple)
     return [factor for factor in FACTORS if all(side % factor == 0 for side in sides)]
 
 
 def guide_to(models: LoadedModels, small: Sequence[Pixels], guiding: Guiding) -> ImageGuide:
-    """Guide pictures so that the means of their cells become the pixels of small ones.
+    """Guide images so that the means of their cells become the pixels of small ones.
 
-    The predicted data are decoded, the difference from the small picture is added, enlarged
-    smoothly, and both pictures are encoded: their difference is the change. So what the autoencoder
+    The predicted data are decoded, the difference from the small image is added, enlarged
+    smoothly, and both images are encoded: their difference is the change. So what the autoencoder
     loses does not count.
 
     Args:
         models: The models.
-        small: uint8 (H, W, 3) for each picture of the batch, all of one size.
+        small: uint8 (H, W, 3) for each image of the batch, all of one size.
         guiding: Factor and strength.
     """
     target = to_images(np.stack(small), models.device)

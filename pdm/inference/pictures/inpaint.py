@@ -1,6 +1,6 @@
-"""Fills a part of a picture in, by a model trained for it or by any other.
+"""Fills a part of an image in, by a model trained for it or by any other.
 
-A network that was trained for inpainting gets the picture without the part and where the part is.
+A network that was trained for inpainting gets the image without the part and where the part is.
 An unconditional one, or one with classes, draws the whole window and is held to the known part of
 the latents at every step (`pdm.diffusion.mask_blending`). Either way known pixels stay, to the bit.
 """
@@ -33,16 +33,16 @@ def check_model(models: LoadedModels) -> None:
 def inpaint(
     models: LoadedModels, picture: Pixels, mask: Mask, seeds: Sequence[int], soft_px: int = 0
 ) -> Iterator[Pixels]:
-    """Fill a picture in where the mask is true, once for each seed.
+    """Fill an image in where the mask is true, once for each seed.
 
-    The models see a window around the mask, at least as large as the pictures they learned from;
-    what is beyond the picture's edges is its mirror image.
+    The models see a window around the mask, at least as large as the images they learned from;
+    what is beyond the image's edges is its mirror image.
 
     Args:
         models: The models.
         picture: uint8 (H, W, 3), of any size.
         mask: bool (H, W), true somewhere.
-        seeds: Of the pictures to draw.
+        seeds: Of the images to draw.
         soft_px: Width of a soft edge outside the mask; 0 keeps all pixels there, to the bit.
 
     Yields:
@@ -72,7 +72,7 @@ def _draw(models: LoadedModels, picture: Pixels, mask: Mask, seed: int) -> Pixel
 
 
 def _known_latents(models: LoadedModels, picture: Pixels, mask: Mask) -> KnownLatents:
-    """Encode the picture with its hole filled smoothly, and say which cells are known."""
+    """Encode the image with its hole filled smoothly, and say which cells are known."""
     around = extend(picture.astype(np.float32), ~mask)
     filled = np.where(mask[..., None], around.round(), picture).astype(np.uint8)
     data = models.encode(filled[None])

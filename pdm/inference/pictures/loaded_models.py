@@ -1,4 +1,4 @@
-"""Trained models, loaded to draw in a user's pictures."""
+"""Trained models, loaded to draw in a user's images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class LoadedModels:
         config: How to sample.
         task: What it was trained for.
         size: (H, W) in pixels that it was trained at; the main one, if there are several.
-        facts: Of every picture that is drawn, for its provenance.
+        facts: Of every image that is drawn, for its provenance.
         map_names: Classes of the maps that it draws from.
         sizes: All (H, W) that it was trained at.
     """
@@ -71,14 +71,14 @@ class LoadedModels:
 
     @property
     def side_multiple(self) -> int:
-        """What the sides of a picture must be multiples of."""
+        """What the sides of an image must be multiples of."""
         config = self.networks.network.config
         name = config.name if isinstance(config, LatentUNetConfig) else None
         return side_multiple(self.autoencoder.level_downsamplings, name)
 
     @torch.no_grad()
     def encode(self, pixels: Pixels) -> Pyramid:
-        """Encode pictures (B, H, W, 3) to standardised latents."""
+        """Encode images (B, H, W, 3) to standardised latents."""
         images = to_images(pixels, self.device)
         return self.autoencoder.encode(images, tile_px_for(pixels.shape[1:3], self.config))
 

@@ -1,4 +1,4 @@
-"""Draws pictures from a semantic map of any size."""
+"""Draws images from a semantic map of any size."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,10 +56,10 @@ def read_map(path: Path, names: Sequence[str]) -> ClassMap:
 
 
 def paint(models: LoadedModels, class_map: ClassMap, seeds: Sequence[int]) -> Iterator[Pixels]:
-    """Draw a picture of the map's size for each seed.
+    """Draw an image of the map's size for each seed.
 
-    A map smaller than the pictures that the model learned from, or whose sides do not fit, is
-    extended by what is unknown, and the picture is cut.
+    A map smaller than the images that the model learned from, or whose sides do not fit, is
+    extended by what is unknown, and the image is cut.
 
     Yields:
         uint8 (H, W, 3) for each seed.

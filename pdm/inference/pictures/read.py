@@ -1,4 +1,4 @@
-"""Reads pictures, masks and maps of users; what cannot be used is refused in one line."""
+"""Reads images, masks and maps of users; what cannot be used is refused in one line."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ WHITE_FROM = 128  # of 255: masks are cut in the middle
 
 
 def read_picture(path: Path) -> Pixels:
-    """Read a picture, upright and in sRGB, uint8 (H, W, 3).
+    """Read an image, upright and in sRGB, uint8 (H, W, 3).
 
     Raises:
         BadInput: The file does not exist, or is not an image that can be read.
@@ -38,8 +38,8 @@ def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
 
     Args:
         path: A grey or black and white image, turned upright; grey is cut in the middle.
-        picture: The picture that it belongs to, whose size it must have.
-        name: File of the picture, for messages.
+        picture: The image that it belongs to, whose size it must have.
+        name: File of the image, for messages.
 
     Raises:
         BadInput: The file cannot be read, has another size, has colours or transparent parts, or is
@@ -73,7 +73,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 def check_size(path: Path, size: tuple[int, int], picture: Pixels, name: Path) -> None:
-    """Raise BadInput unless a file has the (width, height) of a picture."""
+    """Raise BadInput unless a file has the (width, height) of an image."""
     height, width, _ = picture.shape
     if size != (width, height):
         raise BadInput(
@@ -103,14 +103,14 @@ def output_paths(
     inputs: Sequence[Path],
     check: Callable[[Path], None] = check_png,
 ) -> list[Path]:
-    """Return the file to write for each seed: the named one, or one beside the picture; several
+    """Return the file to write for each seed: the named one, or one beside the image; several
     have their seeds in their names.
 
     Args:
         picture: That the files are named after.
         output: What the user named, if anything.
-        suffix: Of names after the picture; ends with the first seed.
-        seeds: Of the pictures.
+        suffix: Of names after the image; ends with the first seed.
+        seeds: Of the images.
         inputs: Files that are read.
         check: Raises BadInput if a file has an ending that it must not have.
 

@@ -1,6 +1,6 @@
-"""Enlarges a picture of any size, tile by tile.
+"""Enlarges an image of any size, tile by tile.
 
-Tiles are as large as the pictures that the model learned from. They overlap, share one field of
+Tiles are as large as the images that the model learned from. They overlap, share one field of
 noise, so that they agree where they overlap, and are blended there. Each has the colours of the
 part that it enlarges. Memory is that of a few tiles, and of the result in bytes, with its noise.
 """
@@ -72,7 +72,7 @@ def upscale(
     seed: int,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
 ) -> Pixels:
-    """Enlarge a picture by the factor of the method.
+    """Enlarge an image by the factor of the method.
 
     Args:
         models: The models.
@@ -82,7 +82,7 @@ def upscale(
         on_tiles: Gets the numbers of finished tiles and of all.
 
     Returns:
-        uint8 (N H, N W, 3). The mean of each channel is that of the picture within half a level,
+        uint8 (N H, N W, 3). The mean of each channel is that of the image within half a level,
         as far as white and black allow.
     """
     factor = method.factor
@@ -145,7 +145,7 @@ def _batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]
 
 
 def _noise_field(models: LoadedModels, seed: int, height: int, width: int) -> Pyramid:
-    """Draw noise for the whole picture: each level but the global one at its full size."""
+    """Draw noise for the whole image: each level but the global one at its full size."""
     generator = generator_of(seed)
     multiple = models.side_multiple
     shapes = models.autoencoder.level_shapes(round_up(height, multiple), round_up(width, multiple))
@@ -196,7 +196,7 @@ def _ramp(start: int, tile: int, starts: Sequence[int], factor: int) -> NDArray[
 
 
 def _match_means(large: Pixels, picture: Pixels) -> None:
-    """Shift channels, in place, whose mean is not that of the picture; a few rounds, for clipped
+    """Shift channels, in place, whose mean is not that of the image; a few rounds, for clipped
     values."""
     for channel, wanted in enumerate(picture.mean(axis=(0, 1), dtype=np.float64)):
         plane = large[..., channel]

@@ -1,4 +1,4 @@
-"""The part of a picture that is drawn anew: around a hole, at a size that the networks take."""
+"""The part of an image that is drawn anew: around a hole, at a size that the networks take."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +14,7 @@ Value = TypeVar("Value", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of a picture: `height` rows from `top`, `width` columns from `left`."""
+    """A rectangle of an image: `height` rows from `top`, `width` columns from `left`."""
 
     top: int
     left: int
@@ -32,8 +32,8 @@ def window_around(mask: Mask, least: tuple[int, int], multiple: int) -> Window:
 
     Args:
         mask: True somewhere.
-        least: (H, W), the least size, as far as the picture is as large.
-        multiple: Sides are rounded up to multiples of it, as far as the picture is as large.
+        least: (H, W), the least size, as far as the image is as large.
+        multiple: Sides are rounded up to multiples of it, as far as the image is as large.
     """
     spans = []
     for axis in (0, 1):
@@ -46,7 +46,7 @@ def window_around(mask: Mask, least: tuple[int, int], multiple: int) -> Window:
 
 
 def pad_to_size(picture: Pixels, mask: Mask, size: tuple[int, int]) -> tuple[Pixels, Mask]:
-    """Extend a picture at the bottom and on the right by its mirror image; the mask by nothing."""
+    """Extend an image at the bottom and on the right by its mirror image; the mask by nothing."""
     height, width = mask.shape
     margins = [(0, size[0] - height), (0, size[1] - width)]
     return np.pad(picture, [*margins, (0, 0)], "symmetric"), np.pad(mask, margins)

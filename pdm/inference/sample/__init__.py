@@ -1,4 +1,4 @@
-"""The stage `sample`: draws pictures from the trained models, each from its own seed."""
+"""The stage `sample`: draws images from the trained models, each from its own seed."""
 
 from pdm.inference.sample.stage import sample_pictures
 

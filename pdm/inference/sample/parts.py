@@ -1,4 +1,4 @@
-"""Draws the pictures of the stage `sample` part by part: batches of seeds, previews, and a picture
+"""Draws the images of the stage `sample` part by part: batches of seeds, previews, and an image
 at full size. Each part is complete in the folder before its record is."""
 
 import dataclasses
@@ -56,26 +56,26 @@ class SampleTask:
     diffusion: Path
     shards: Path
     folder: PartFolder
-    facts: dict[str, Any]  # of all pictures, for their provenance
+    facts: dict[str, Any]  # of all images, for their provenance
     prompts: tuple[Prompt, ...] = ()  # for a model of text
     layouts: tuple[ShownLayout, ...] = ()  # for a model of layouts
-    tiles_at_once: int = 1  # of pictures of a size of their own; at most
+    tiles_at_once: int = 1  # of images of a size of their own; at most
 
 
 def parts_of(config: SampleConfig) -> list[str]:
-    """Name the parts: batches by the number of their first picture, then what is beside them."""
+    """Name the parts: batches by the number of their first image, then what is beside them."""
     batches = [name_of(start) for start in range(0, config.num_images, config.batch_size)]
     beside = ((PREVIEWS, config.previews is not None), (FULL_SIZE, config.full_size_picture))
     return batches + [name for name, wanted in beside if wanted]
 
 
 def name_of(number: int) -> str:
-    """Name of a picture's file, without its extension, and of the batch that begins with it."""
+    """Name of an image's file, without its extension, and of the batch that begins with it."""
     return f"{number:06}"
 
 
 def draw_parts(task: SampleTask, parts: Sequence[str], on_done: Callable[[str], None]) -> None:
-    """Draw some parts, and call `on_done` after each. While a batch is drawn, the pictures of the
+    """Draw some parts, and call `on_done` after each. While a batch is drawn, the images of the
     one before are encoded and written."""
     device = choose_device()
     log_device(device, task.config.precision)
@@ -118,7 +118,7 @@ class SampleRenderer:
         )
 
     def _conditioning(self, facts: dict[str, Any]) -> Conditioning | None:
-        """Return the prompts, layouts or held-out pictures that a task works on; None for
+        """Return the prompts, layouts or held-out images that a task works on; None for
         others."""
         config = task_of_model(facts, None)
         if isinstance(config, TextTask):
@@ -137,7 +137,7 @@ class SampleRenderer:
 
     def begin(self, part: str, pool: ThreadPoolExecutor) -> Callable[[], Any]:
         """Draw a part. The returned function waits until it is written, and returns its record: the
-        rows of a batch, or the facts of the full-size picture."""
+        rows of a batch, or the facts of the full-size image."""
         if part == PREVIEWS:
             self._write_previews()
             return lambda: None
@@ -151,7 +151,7 @@ class SampleRenderer:
         return lambda: [row.result() for row in rows]
 
     def _draw(self, part: str, pool: ThreadPoolExecutor) -> list[Future[Row]]:
-        """Draw a batch, and let the pool write its pictures."""
+        """Draw a batch, and let the pool write its images."""
         numbers = self._numbers(part)
         rows = {
             number: pool.submit(self._write, number, picture)
@@ -162,7 +162,7 @@ class SampleRenderer:
         return [rows[number] for number in numbers]
 
     def _numbers(self, part: str) -> range:
-        """Return the numbers of a batch's pictures."""
+        """Return the numbers of a batch's images."""
         start = int(part)
         return range(start, min(start + self.config.batch_size, self.config.num_images))
 
@@ -174,7 +174,7 @@ class SampleRenderer:
         return decode_to_pixels(self.autoencoder, latents, size, self.config)
 
     def _write(self, number: int, picture: Pixels) -> Row:
-        """Write one picture with its provenance, and return its row of the list."""
+        """Write one image with its provenance, and return its row of the list."""
         seed = self.config.seed + number
         picture = self.networks.conditioning.finish(seed, picture)
         conditioning = self.networks.conditioning
@@ -190,7 +190,7 @@ class SampleRenderer:
         return {"file": file, "pixels_sha256": pixels_sha256(picture)} | origin
 
     def _write_previews(self) -> None:
-        """Write how the first pictures form."""
+        """Write how the first images form."""
         folder = self.task.folder.files / PREVIEWS
         write_previews(
             folder,
@@ -202,7 +202,7 @@ class SampleRenderer:
 
     @torch.no_grad()
     def _write_full_size(self) -> Row:
-        """Encode and decode the first held-out picture at the shards' full size."""
+        """Encode and decode the first held-out image at the shards' full size."""
         held_out = ImageShards(self.task.shards, "val")
         height, width = (int(held_out.manifest.facts[name]) for name in ("height_px", "width_px"))
         original = held_out.load(0, height, width)

@@ -1,8 +1,8 @@
-"""Previews of sampling: the predicted picture step by step, and the result level by level.
+"""Previews of sampling: the predicted image step by step, and the result level by level.
 
 previews/000000/steps-00.png ...    the predicted data at evenly spaced times; if levels have
                                     windows, of the levels that have started
-previews/000000/levels-01.png ...   the finished picture, decoded from one level, two, ..., all
+previews/000000/levels-01.png ...   the finished image, decoded from one level, two, ..., all
 previews/000000/steps.gif, levels.gif
 previews/sheet.png                  thumbnails of all
 """
@@ -23,12 +23,12 @@ from pdm.inference.sampling_networks import Networks
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid
 
-SMALL_PX = 256  # longer side of a picture on the sheet
+SMALL_PX = 256  # longer side of an image on the sheet
 LAST_FRAME = 4  # duration relative to other frames
 
 
 class Frames:
-    """Collects the data that a sampler predicts for one picture, at evenly spaced times.
+    """Collects the data that a sampler predicts for one image, at evenly spaced times.
 
     Args:
         count: Number of equal intervals of time; the first call in each is recorded.
@@ -55,7 +55,7 @@ def write_previews(
     networks: Networks,
     sizes: SizesInTurn,
 ) -> None:
-    """Draw the first pictures again, one at a time, and write their previews."""
+    """Draw the first images again, one at a time, and write their previews."""
     previews = config.previews
     assert previews is not None
     rows: list[list[Pixels]] = []
@@ -74,7 +74,7 @@ def write_previews(
 
 
 def _write(folder: Path, name: str, pictures: Sequence[Pixels], config: PreviewsConfig) -> None:
-    """Write each picture as a PNG, and all as a GIF that loops."""
+    """Write each image as a PNG, and all as a GIF that loops."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = [Image.fromarray(picture) for picture in pictures]
     for number, frame in enumerate(frames, start=int(name == "levels")):

@@ -1,4 +1,4 @@
-"""The contact sheet of samples: the first of them on one picture, reduced if they are large."""
+"""The contact sheet of samples: the first of them on one image, reduced if they are large."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from pdm.data.sheets import contact_sheet, split_into_rows
 from pdm.inference.sample.parts import Row
 
 SHEET_PICTURES = 48  # on the sheet: the first
-SHEET_SIDE_PX = 512  # longer side of a picture on it, at most
+SHEET_SIDE_PX = 512  # longer side of an image on it, at most
 
 
 def write_sheet(folder: Path, rows: Sequence[Row], num_prompts: int) -> None:
     """Write `contact-sheet.png`.
 
     Args:
-        folder: Of the pictures.
-        rows: Of all pictures, as in `samples.json`.
+        folder: Of the images.
+        rows: Of all images, as in `samples.json`.
         num_prompts: Each has a row of the sheet, if there are few; 0 for none.
     """
     pictures = [_thumbnail(folder / row["file"], row) for row in rows[:SHEET_PICTURES]]
@@ -37,9 +37,9 @@ def _rows_of_sheet(pictures: list[Pixels], num_prompts: int) -> Sequence[Sequenc
 
 
 def _thumbnail(path: Path, row: Row) -> Pixels:
-    """A picture for the sheet, with the boxes that it was drawn from."""
+    """An image for the sheet, with the boxes that it was drawn from."""
     with Image.open(path) as file:
-        if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large picture
+        if max(file.size) > SHEET_SIDE_PX:  # within Pillow, without a copy of a large image
             file.thumbnail((SHEET_SIDE_PX, SHEET_SIDE_PX))
         pixels = np.asarray(file)
     if "layout" not in row:

@@ -39,15 +39,15 @@ def sample_pictures(
     samples: Path,
     num_workers: int | None = None,
 ) -> None:
-    """Write the pictures, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
+    """Write the images, `samples.json` and `contact-sheet.png`; if configured, also `previews/`
     (see `pdm.inference.sample.previews`) and `full-size/`.
 
-    Pictures are written as they are drawn, batch by batch, to a folder beside `samples`, and none
+    Images are written as they are drawn, batch by batch, to a folder beside `samples`, and none
     is kept in memory. After a kill, the same command draws the missing ones; the result is that of
     an unbroken run. The sheet shows the first 48, reduced if they are large.
 
-    Picture i has the seed `config.seed + i` and does not depend on its batch. Its class follows
-    from the seed: pictures cycle through the classes. They cycle through prompts by their number,
+    Image i has the seed `config.seed + i` and does not depend on its batch. Its class follows
+    from the seed: images cycle through the classes. They cycle through prompts by their number,
     see `pdm.inference.prompts`, and through the sizes of a model that knows several, see
     `pdm.inference.picture_sizes`.
 
@@ -55,7 +55,7 @@ def sample_pictures(
         config: Section `sample` of the params.
         autoencoder: Folder of the autoencoder.
         diffusion: Folder of the diffusion model, trained on this autoencoder's latents.
-        shards: Shards; one held-out picture is encoded and decoded at full size, if configured.
+        shards: Shards; one held-out image is encoded and decoded at full size, if configured.
         samples: Folder to write.
         num_workers: See `pdm.parallel.run.run_parts`.
 
@@ -134,7 +134,7 @@ def _log_result(config: SampleConfig, record: dict[str, Any], samples: Path) -> 
 
 
 def _reads_shards(config: SampleConfig, record: dict[str, Any]) -> bool:
-    """Whether what is drawn depends on the held-out pictures or their maps. Captions and boxes,
+    """Whether what is drawn depends on the held-out images or their maps. Captions and boxes,
     which are prompts and layouts, are in the key themselves.
 
     Args:
@@ -156,7 +156,7 @@ def _key(
 
     Args:
         config: Section `sample` of the params.
-        facts: Of all pictures, with the digests of the models.
+        facts: Of all images, with the digests of the models.
         data: Digest of the shards; None if nothing of them is read.
         prompts: In turn.
         layouts: In turn.
@@ -192,7 +192,7 @@ def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
 
 
 def _publish(task: SampleTask) -> None:
-    """Write the list of all pictures, and the sheet of the first."""
+    """Write the list of all images, and the sheet of the first."""
     folder, record = task.folder, dict(task.facts)
     rows: list[Row] = []
     for part in parts_of(task.config):

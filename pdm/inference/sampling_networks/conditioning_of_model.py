@@ -1,4 +1,4 @@
-"""What pictures show where only the model and the config say it: classes, prompts, or nothing."""
+"""What images show where only the model and the config say it: classes, prompts, or nothing."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def conditioning_of_model(folder: Path, network: Denoiser, config: SampleConfig)
         config: Section `sample` of the params.
 
     Raises:
-        BadInput: The model works on a picture, or takes a condition of an unknown task.
+        BadInput: The model works on an image, or takes a condition of an unknown task.
     """
     record = record_of(folder)
     task = task_of_model(record, network.condition_sizes)

@@ -29,7 +29,7 @@ def uses_few_step_network(diffusion: Path, config: SampleConfig) -> bool:
 
 def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
     """Return the digest of the network distilled for few steps, for the provenance of
-    pictures; nothing if the flow is sampled from."""
+    images; nothing if the flow is sampled from."""
     if not uses_few_step_network(diffusion, config):
         return {}
     logger.info(

@@ -48,7 +48,7 @@ def _load_earlier_ema(config: GuideConfig, diffusion: Path) -> Denoiser:
 def _load_other_model(config: GuideConfig, diffusion: Path, network: Denoiser) -> Denoiser:
     assert config.path is not None
     folder = Path(config.path)
-    # Equal params must give equal pictures.
+    # Equal params must give equal images.
     check_sha256(folder / "model.safetensors", str(config.sha256), "sample.guide")
     guide = load_denoiser(folder)
     _check_fit(folder, record_of(diffusion), _schedule(network), _schedule(guide))

@@ -31,12 +31,12 @@ def load_networks(
         diffusion: Folder of the diffusion model.
         config: Section `sample` of the params.
         device: Device of the networks.
-        conditioning: What the pictures show; needed only where it is a part of a picture. None for
+        conditioning: What the images show; needed only where it is a part of an image. None for
             classes as the config says, or nothing.
 
     Raises:
         BadInput: A model is missing, has no EMA snapshots, or cannot guide this one; or a model
-            that works on a picture has none.
+            that works on an image has none.
     """
     if uses_few_step_network(diffusion, config):
         check_settings(diffusion, config)

@@ -1,4 +1,4 @@
-"""The networks that pictures are sampled from, with the velocity that they give together."""
+"""The networks that images are sampled from, with the velocity that they give together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Networks:
 
     network: Denoiser
     guide: Denoiser | None = None  # None without guidance
-    # Whether the guide gets the picture's condition; if not, the empty one, if it takes any.
+    # Whether the guide gets the image's condition; if not, the empty one, if it takes any.
     guide_gets_condition: bool = False
-    conditioning: Conditioning = NO_CONDITIONING  # what the pictures of the seeds show
+    conditioning: Conditioning = NO_CONDITIONING  # what the images of the seeds show
     stops: Tensor | None = None  # of a network that was distilled for few steps; None for a flow
 
     def condition(self, seeds: Sequence[int]) -> GuidedCondition:

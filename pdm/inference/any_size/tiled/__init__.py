@@ -1,1 +1,1 @@
-"""One enlargement or one composition of several pictures side by side, drawn tile by tile."""
+"""One enlargement or one composition of several images side by side, drawn tile by tile."""

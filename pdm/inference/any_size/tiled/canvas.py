@@ -1,7 +1,7 @@
-"""What an enlargement works on: the levels that it draws, on maps of the whole large picture.
+"""What an enlargement works on: the levels that it draws, on maps of the whole large image.
 
-The coarse levels of a tile are known: they come from encoding the tile's part of the picture after
-a bicubic enlargement. They hold everything that such a picture has, so the composition stays one,
+The coarse levels of a tile are known: they come from encoding the tile's part of the image after
+a bicubic enlargement. They hold everything that such an image has, so the composition stays one,
 whatever a tile sees. Only the finer levels are drawn. A network with a single level draws that.
 """
 
@@ -24,7 +24,7 @@ from pdm.models.levels.pyramid import LevelShape, Pyramid
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A picture that is enlarged by a model.
+    """An image that is enlarged by a model.
 
     Args:
         models: The models.
@@ -56,7 +56,7 @@ class Canvas:
 
     @property
     def shapes(self) -> list[LevelShape]:
-        """Shapes of the drawn maps of the whole picture."""
+        """Shapes of the drawn maps of the whole image."""
         channels = self.models.autoencoder.level_channels[self.num_known :]
         height, width = (side // self.unit_px for side in self.picture.size)
         return [
@@ -65,7 +65,7 @@ class Canvas:
         ]
 
     def layout(self, config: TilingConfig) -> TileLayout:
-        """Lay tiles of the trained size over the picture."""
+        """Lay tiles of the trained size over the image."""
         size, tile = (
             (height // self.unit_px, width // self.unit_px)
             for height, width in (self.picture.size, self.models.size)
@@ -73,11 +73,11 @@ class Canvas:
         return TileLayout(config, size, tile)
 
     def part(self, tile: Tile) -> Rectangle:
-        """Return a tile in pixels of the picture."""
+        """Return a tile in pixels of the image."""
         return Rectangle(tile.top * self.unit_px, tile.left * self.unit_px, *self.models.size)
 
     def encode(self, tiles: Sequence[Tile]) -> Pyramid:
-        """Encode the picture's part in each tile: all levels."""
+        """Encode the image's part in each tile: all levels."""
         size = self.models.size
         corners = [(tile.top * self.unit_px, tile.left * self.unit_px) for tile in tiles]
         crops = [self.picture.crop(top, left, *size) for top, left in corners]
@@ -106,7 +106,7 @@ def make_canvas(models: LoadedModels, picture: Pixels, factor: int) -> Canvas:
 
 
 def count_known_levels(models: LoadedModels, factor: int) -> int:
-    """Count the levels that an enlarged picture already has.
+    """Count the levels that an enlarged image already has.
 
     It has no detail finer than `factor` pixels, which is what the finest levels hold: one of them
     at factor 2, two at factor 4. A model with a single level, as LDM's, has none that is known.
@@ -137,7 +137,7 @@ def enlarging_factors(models: LoadedModels) -> tuple[int, ...]:
 
 
 def enlarging_unit(models: LoadedModels) -> int:
-    """Return what the sides of enlarged pictures should be multiples of: pixels of a cell of the
+    """Return what the sides of enlarged images should be multiples of: pixels of a cell of the
     coarsest map that is drawn."""
     largest = max(enlarging_factors(models))
     return int(models.autoencoder.level_downsamplings[count_known_levels(models, largest)])

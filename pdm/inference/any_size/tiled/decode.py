@@ -1,7 +1,7 @@
-"""Decodes a large picture from its drawn maps, band by band.
+"""Decodes a large image from its drawn maps, band by band.
 
 Tiles of the trained size are decoded, each with the coarse levels of its own part of the enlarged
-picture. They overlap, and their pixels are blended by smooth weights.
+image. They overlap, and their pixels are blended by smooth weights.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 32  # converted to pixels
 def decoding_layout(canvas: Canvas, tiles_at_once: int) -> tuple[AxisTiles, AxisTiles]:
     """Return the tiles that are decoded, in cells of the coarsest drawn map."""
     layout = canvas.layout(TilingConfig())
-    # Where a tile has few cells, as in compositions of several pictures, a quarter may be none.
+    # Where a tile has few cells, as in compositions of several images, a quarter may be none.
     overlap = max([OVERLAP, *(1 / side for side in layout.tile_size if side > 1)])
     config = TilingConfig(mode="multidiffusion", overlap=overlap, tiles_at_once=tiles_at_once)
     grid = canvas.layout(config).grid(0)
@@ -39,11 +39,11 @@ def decode_bands(
     tiles_at_once: int,
     on_tiles: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Pixels]:
-    """Yield the picture from top to bottom in bands (rows, W, 3), uint8.
+    """Yield the image from top to bottom in bands (rows, W, 3), uint8.
 
     Args:
-        canvas: The picture.
-        pyramid: Drawn maps of the whole picture, as data.
+        canvas: The image.
+        pyramid: Drawn maps of the whole image, as data.
         tiles_at_once: Tiles in one batch.
         on_tiles: Gets the number of tiles after each batch.
     """

@@ -1,4 +1,4 @@
-"""Encodes a picture larger than trained, tile by tile, to the maps that are drawn of it."""
+"""Encodes an image larger than trained, tile by tile, to the maps that are drawn of it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -31,11 +31,11 @@ def encode_maps(canvas: Canvas, tiles_at_once: int) -> Pyramid:
 
 
 class EncodedOnce:
-    """The maps of a picture, to cut tiles from; for a model that was trained to enlarge and has a
+    """The maps of an image, to cut tiles from; for a model that was trained to enlarge and has a
     single level.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         tiles_at_once: Most tiles in one batch of the autoencoder.
     """
 

@@ -22,7 +22,7 @@ class EncodingCache:
     A batch is encoded together or not at all, so results are those of `Canvas.encode` to the bit.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         layout: Where its tiles lie.
         schedule: The steps.
     """
@@ -37,7 +37,7 @@ class EncodingCache:
         self.kept: dict[tuple[Tile, ...], Pyramid] = {}
 
     def encode(self, tiles: Sequence[Tile]) -> Pyramid:
-        """Return the levels that the network sees of a picture's tiles, `canvas.num_encoded`."""
+        """Return the levels that the network sees of an image's tiles, `canvas.num_encoded`."""
         batch = tuple(tiles)
         comes_again = self.repeated is not None and all(map(self.repeated.has, batch))
         if batch in self.kept:

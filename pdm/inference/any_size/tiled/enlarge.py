@@ -1,9 +1,9 @@
-"""Enlarges a picture of any size by a trained model, drawing fine detail tile by tile.
+"""Enlarges an image of any size by a trained model, drawing fine detail tile by tile.
 
-A tile has the trained size and is a complete pyramid. Its coarse levels are those of the picture
-after a bicubic enlargement; its fine levels are parts of maps of the whole large picture, whose
+A tile has the trained size and is a complete pyramid. Its coarse levels are those of the image
+after a bicubic enlargement; its fine levels are parts of maps of the whole large image, whose
 predictions are stitched in every step (`pdm.diffusion.tiles`). So the composition is that of the
-picture, and memory is that of a few tiles, of the drawn maps and of one row of decoded tiles.
+image, and memory is that of a few tiles, of the drawn maps and of one row of decoded tiles.
 """
 
 import hashlib
@@ -61,23 +61,23 @@ def enlarge(
     state: Path | None = None,
     save_seconds: float = 30.0,
 ) -> Iterator[Pixels]:
-    """Enlarge a picture; the result comes in bands, so that its size does not matter to memory.
+    """Enlarge an image; the result comes in bands, so that its size does not matter to memory.
 
     Args:
         models: The models: trained for super-resolution, unconditional, of classes or of text.
         picture: uint8 (H, W, 3), of any size.
         factor: One of `pdm.inference.any_size.tiled.canvas.enlarging_factors(models)`.
         tiling: Mode and further settings; None for FSTD. Its seed is replaced by `seed`, and no
-            more tiles are evaluated at once than pictures by `sample` (`sample.batch_size`).
+            more tiles are evaluated at once than images by `sample` (`sample.batch_size`).
         seed: Of noise and offsets.
         strength: How much is drawn: 1 begins at noise, less at a mix of noise and the enlarged
-            picture (SDEdit). None for `default_strength(models)`.
-        condition: What the picture shows, with one row; None for what the seed says.
+            image (SDEdit). None for `default_strength(models)`.
+        condition: What the image shows, with one row; None for what the seed says.
         boxes: In place of it, for a model of layouts: each tile gets its part of them.
         on_progress: Gets the number of tiles done, and of all. A tile is counted once for each
             evaluation of the network, and once when it is decoded.
         state: Folder for an unfinished state. A run that was killed resumes from the last saved
-            step, with equal bits. Delete the folder when the picture is written; None to save
+            step, with equal bits. Delete the folder when the image is written; None to save
             nothing.
         save_seconds: Least time between two saves.
 
@@ -112,7 +112,7 @@ def count_tiles(
 
     Args:
         models: The models.
-        size: (H, W) of the picture before.
+        size: (H, W) of the image before.
         factor: As for `enlarge`, as are the others.
     """
     shape_only = np.broadcast_to(np.uint8(0), (*size, 3))
@@ -127,7 +127,7 @@ def default_strength(models: LoadedModels) -> float:
     """Return the strength of an enlargement: 1 starts from noise.
 
     It is 1 for a model that was trained to enlarge, and half elsewhere: the finest level of the
-    enlarged picture is soft but true, and from noise alone small models draw contours anew (see
+    enlarged image is soft but true, and from noise alone small models draw contours anew (see
     docs/any-size.md).
     """
     return 1.0 if isinstance(models.task, SuperResolutionTask) else 0.5
@@ -180,7 +180,7 @@ class Job:
     def _encoders(
         self, layout: TileLayout, schedule: SamplingSchedule
     ) -> tuple[Callable[[Sequence[Tile]], Pyramid], Callable[[], Pyramid]]:
-        """Return what encodes some tiles of the picture, and what encodes all of it."""
+        """Return what encodes some tiles of the image, and what encodes all of it."""
         canvas, at_once = self.canvas, self.config.tiles_at_once
         if canvas.models.networks.network.begins_at_image:
             once = EncodedOnce(canvas, at_once)

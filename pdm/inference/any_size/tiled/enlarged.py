@@ -1,4 +1,4 @@
-"""A picture enlarged by a bicubic filter, computed where it is looked at."""
+"""An image enlarged by a bicubic filter, computed where it is looked at."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from PIL import Image
 
 from pdm.data.pixels import Pixels
 
-MARGIN = 4  # pixels of the small picture around a part; the filter reaches 2
+MARGIN = 4  # pixels of the small image around a part; the filter reaches 2
 
 
 @dataclass(frozen=True, slots=True)
 class EnlargedPicture:
-    """A picture `factor` times as large as `small`, extended at the bottom and on the right.
+    """An image `factor` times as large as `small`, extended at the bottom and on the right.
 
     Args:
         small: uint8 (H, W, 3).
         factor: A whole number.
         size: (H, W) of the result, at least `factor` times that of `small`; what is more is the
-            mirror image of the picture.
+            mirror image of the image.
     """
 
     small: Pixels
@@ -39,13 +39,13 @@ class EnlargedPicture:
         return np.ascontiguousarray(np.asarray(large)[top : top + height, left : left + width])
 
     def _span(self, start: int, length: int, axis: int) -> tuple[int, int]:
-        """Return the pixels of the small picture that a part needs, with a margin."""
+        """Return the pixels of the small image that a part needs, with a margin."""
         end = -(-self.size[axis] // self.factor)
         first, last = start // self.factor, -(-(start + length) // self.factor)
         return max(first - MARGIN, 0), min(last + MARGIN, end)
 
 
 def _mirrored(start: int, stop: int, side: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the pixels start to stop - 1 of a picture that goes on as its mirror image."""
+    """Return the pixels start to stop - 1 of an image that goes on as its mirror image."""
     places = np.arange(start, stop) % (2 * side)
     return np.minimum(places, 2 * side - 1 - places)

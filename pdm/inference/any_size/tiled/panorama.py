@@ -1,9 +1,9 @@
-"""Composes a picture of another shape than the model knows: several pictures side by side.
+"""Composes an image of another shape than the model knows: several images side by side.
 
 Each tile has the trained size and is a complete pyramid; all maps are parts of maps of the whole,
 whose predictions are stitched in every step (`pdm.diffusion.tiles`). Tiles overlap, so that what
 they show goes on in the next (MultiDiffusion, arXiv:2302.08113). The global level has no place, so
-it is that of a picture that the model draws from the same seed: all tiles have one light and style.
+it is that of an image that the model draws from the same seed: all tiles have one light and style.
 """
 
 import shutil
@@ -31,16 +31,16 @@ TILING = TilingConfig(mode="mixture", overlap=0.5, symmetric=True)
 
 @dataclass(frozen=True, slots=True)
 class Panorama(Canvas):
-    """The whole picture, whose global level alone is known.
+    """The whole image, whose global level alone is known.
 
     Args:
-        reference_latents: Levels of a picture that the model drew.
+        reference_latents: Levels of an image that the model drew.
     """
 
     reference_latents: Pyramid
 
     def encode(self, tiles: Sequence[Tile]) -> Pyramid:
-        """Return the levels of the drawn picture for every tile."""
+        """Return the levels of the drawn image for every tile."""
         return tuple(level.expand(len(tiles), -1, -1, -1) for level in self.reference_latents)
 
 
@@ -52,7 +52,7 @@ def compose_side_by_side(
     save_seconds: float = 30.0,
     boxes: TileBoxes | None = None,
 ) -> Iterator[Pixels]:
-    """Draw a composition. No more tiles are evaluated at once than pictures by `sample`.
+    """Draw a composition. No more tiles are evaluated at once than images by `sample`.
 
     Args:
         drawing: What it shows.

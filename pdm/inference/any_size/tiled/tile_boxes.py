@@ -1,6 +1,6 @@
-"""The boxes of a picture that is drawn in tiles: each tile gets its part of them.
+"""The boxes of an image that is drawn in tiles: each tile gets its part of them.
 
-A network sees a tile as a whole picture, so what it reads must say what stands where in the tile.
+A network sees a tile as a whole image, so what it reads must say what stands where in the tile.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from pdm.tasks.layout import BoxLayout, without_boxes
 
 @dataclass(frozen=True, slots=True)
 class TileBoxes:
-    """What stands where in a picture.
+    """What stands where in an image.
 
     Args:
-        layout: Of the picture that is asked for, as shares of it.
+        layout: Of the image that is asked for, as shares of it.
         task: Makes tokens of boxes.
-        shown: Where this picture is in what is drawn, in pixels; what is around it is cut off.
+        shown: Where this image is in what is drawn, in pixels; what is around it is cut off.
     """
 
     layout: Layout

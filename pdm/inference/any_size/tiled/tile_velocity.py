@@ -47,7 +47,7 @@ STEPS: dict[str, Step] = {
 
 
 def check_model(models: LoadedModels) -> None:
-    """Raise BadInput if the model cannot draw the detail of an enlarged picture."""
+    """Raise BadInput if the model cannot draw the detail of an enlarged image."""
     check_task(models.task)
     if models.networks.stops is None:
         check_config(models.config)
@@ -109,9 +109,9 @@ def plan_steps(canvas: Canvas, seed: int, strength: float, done: int) -> Samplin
     """Plan the steps of an enlargement.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         seed: Of fresh noise, for `ddim`.
-        strength: Where sampling begins: 1 at noise, less nearer to the enlarged picture.
+        strength: Where sampling begins: 1 at noise, less nearer to the enlarged image.
         done: Steps that an earlier run has taken.
     """
     models, config = canvas.models, canvas.models.config
@@ -144,7 +144,7 @@ def start_of(
     strength: float,
     encode: Callable[[], Pyramid],
 ) -> Pyramid:
-    """Return the drawn maps at the first stop: noise, or a mix of noise and the enlarged picture
+    """Return the drawn maps at the first stop: noise, or a mix of noise and the enlarged image
     with less strength, or for a model that was trained to begin there."""
     device = canvas.models.device
     noise = tuple(level.to(device) for level in noise_from_seeds([seed], canvas.shapes))
@@ -158,11 +158,11 @@ class TileDenoiser:
     """Predicts velocities of tiles by the denoiser; a `VelocityOfTiles`.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         schedule: The steps.
-        encode: Gives the first `canvas.num_encoded` levels of the picture's tiles.
+        encode: Gives the first `canvas.num_encoded` levels of the image's tiles.
         seed: Of the noise of known levels, which is the same in every tile.
-        condition: What the picture shows, with one row; None for what the model's classes or the
+        condition: What the image shows, with one row; None for what the model's classes or the
             task say.
         boxes: In place of it, if each tile shows something else.
     """
