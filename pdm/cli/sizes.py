@@ -22,7 +22,7 @@ DEFAULT_SAMPLES = Path("samples")  # an output of the pipeline, which a preset m
 def settings_and_folders(
     args: argparse.Namespace,
 ) -> Iterator[tuple[SampleConfig, dict[str, Path]]]:
-    """Yield the settings, and the folders as arguments of `sample_pictures`. Models with random
+    """Yield the settings, and the folders as arguments of `sample_images`. Models with random
     weights are removed at the end of the block.
 
     Raises:

@@ -80,11 +80,11 @@ def latents(args: argparse.Namespace) -> None:
 def sample(args: argparse.Namespace) -> None:
     """Sample images from the trained models, one for each seed, with a contact sheet."""
     with sizes.settings_and_folders(args) as (config, folders):
-        from pdm.inference.sample import sample_pictures
+        from pdm.inference.sample import sample_images
 
         # Random weights lie in a temporary folder, which other machines do not see.
         num_workers = 0 if args.untrained else args.workers
-        sample_pictures(config, num_workers=num_workers, **folders)
+        sample_images(config, num_workers=num_workers, **folders)
 
 
 def evaluate(args: argparse.Namespace) -> None:

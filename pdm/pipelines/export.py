@@ -20,7 +20,7 @@ from pdm.data.shards import listing
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of, write_json, write_text
 from pdm.inference.conditioning import NO_CONDITIONING
-from pdm.inference.picture_sizes import sizes_of
+from pdm.inference.image_sizes import sizes_of
 from pdm.inference.sampling_networks import load_networks
 from pdm.model_record import record_of
 from pdm.models.base_autoencoder import Autoencoder

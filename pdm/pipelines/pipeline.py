@@ -16,8 +16,8 @@ from pdm.data.annotations.maps import names_of
 from pdm.data.decoding.orientation import decode_upright
 from pdm.data.pixels import Pixels
 from pdm.inference.conditioning import Classes, choose_classes
+from pdm.inference.image_sizes import sizes_of
 from pdm.inference.layouts import Layouts, parse_layout
-from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures import inpaint, paint, upscale
 from pdm.inference.pictures.draw import draw, drawings_of_layout
 from pdm.inference.pictures.loaded_models import LoadedModels

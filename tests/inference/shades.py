@@ -24,7 +24,7 @@ from pdm.errors import Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.tasks.text import prepare_text
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
@@ -151,7 +151,7 @@ class Taught:
 
     def draw(self, samples: Path, **changes) -> Path:
         config = {"num_images": 6, "steps": 5, "batch_size": 6, "full_size_picture": False}
-        sample_pictures(
+        sample_images(
             replace(SAMPLE, **config | changes),
             autoencoder=self.folder / "autoencoder",
             diffusion=self.diffusion,

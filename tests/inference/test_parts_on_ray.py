@@ -11,7 +11,7 @@ from tiny_chain import LATENTS, SAMPLE
 
 from pdm.errors import QualityGate
 from pdm.inference.encode import encode_shards
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.machine.limits import usable_cpus
 from pdm.parallel.part_folder import part_folder
 from pdm.parallel.run import call_with_gpu, run_parts
@@ -68,7 +68,7 @@ def test_latents_and_samples_of_two_workers_are_those_of_one_process(chain, one_
         encode_shards(
             LATENTS, **folders, latents=tmp_path / name / "latents", num_workers=num_workers
         )
-        sample_pictures(
+        sample_images(
             SAMPLE,
             **folders,
             diffusion=chain.diffusion,

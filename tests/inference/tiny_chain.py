@@ -22,7 +22,7 @@ from pdm.data.shards.latents import LatentShards
 from pdm.data.shards.listing import Listed
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.encode import encode_shards
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.training import autoencoder, diffusion
 from pdm.training.distributed.workers import Workers
 from pdm.training.monitoring.samples.grid import SampleGrid
@@ -193,7 +193,7 @@ def drawn_pictures(chain: Chain, count: int = DIFFUSION.score_images) -> SampleS
 
 def sample_from(chain: Chain, config: SampleConfig, folder: Path) -> Path:
     """Run the stage `sample` with the chain's models and shards; return the folder."""
-    sample_pictures(
+    sample_images(
         config,
         autoencoder=chain.autoencoder,
         diffusion=chain.diffusion,

@@ -27,13 +27,13 @@ from pdm.cli import main
 from pdm.config.task import InpaintingTask
 from pdm.data.shards import buckets
 from pdm.errors import BadInput
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.pipelines.export import export_diffusers
 
 
 def draw_by_stage(models, folder, config=SAMPLE):
     """The pictures of the stage `sample`, uint8 (B, H, W, 3)."""
-    sample_pictures(
+    sample_images(
         config,
         autoencoder=models / "autoencoder",
         diffusion=models / "diffusion",

@@ -37,7 +37,7 @@ from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.tiled.canvas import Canvas, count_known_levels
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.encode import encode_maps
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.models.features.variants import is_installed
 
@@ -127,9 +127,7 @@ def _decoding_line(models: LoadedModels, pictures: list[Pixels]) -> Ratio:
         for picture in pictures:
             images = models.autoencoder.decode(models.encode(picture[None]), size)
             whole.append(to_pixels(images)[0])
-            canvas = Canvas(
-                models, EnlargedPicture(picture, 1, size), count_known_levels(models, 2)
-            )
+            canvas = Canvas(models, EnlargedImage(picture, 1, size), count_known_levels(models, 2))
             bands = decode_bands(canvas, encode_maps(canvas, 8), 8)
             in_tiles.append(np.concatenate(list(bands)))
     tiled_db, whole_db = (world.psnr(np.stack(each), truth) for each in (in_tiles, whole))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pdm.config.stages.sample import SampleConfig
     from pdm.data.annotations.boxes import Layout
     from pdm.data.pixels import Pixels
-    from pdm.inference.any_size.large import LargePicture
+    from pdm.inference.any_size.large import LargeImage
     from pdm.inference.pictures.draw import Drawing
     from pdm.inference.pictures.loaded_models import LoadedModels
 
@@ -32,9 +32,9 @@ def inpaint(args: argparse.Namespace) -> None:
     """Draw the part of an image that is white in a mask. All other pixels stay."""
     from pdm.files import sha256_of
     from pdm.inference.pictures import inpaint as inpainting
-    from pdm.inference.pictures.read import read_mask, read_picture
+    from pdm.inference.pictures.read import read_image, read_mask
 
-    picture = read_picture(args.picture)
+    picture = read_image(args.picture)
     mask = read_mask(args.mask, picture, args.picture)
     paths = _output_paths(args, f"inpainted-{args.seed}", args.picture, args.mask)
     facts = {"command": "inpaint", "picture_sha256": sha256_of(args.picture)}
@@ -48,7 +48,7 @@ def inpaint(args: argparse.Namespace) -> None:
 def upscale(args: argparse.Namespace) -> None:
     """Enlarge an image of any size: by the factor that the model learned, or to any size."""
     from pdm.files import sha256_of
-    from pdm.inference.pictures.read import read_picture
+    from pdm.inference.pictures.read import read_image
 
     large = wanted_size(args)
     if large is not None:
@@ -58,7 +58,7 @@ def upscale(args: argparse.Namespace) -> None:
             )
         upscale_to_size(args, large)
         return
-    picture = read_picture(args.picture)
+    picture = read_image(args.picture)
     if args.output:  # otherwise the name depends on the model's factor
         _output_paths(args, "", args.picture)
     facts = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
@@ -157,7 +157,7 @@ def _draw_boxes(args: argparse.Namespace) -> None:
 def _write_drawings(
     args: argparse.Namespace,
     drawings: "Sequence[Iterator[Drawing]]",
-    large: "LargePicture | None",
+    large: "LargeImage | None",
 ) -> None:
     """Write each image of each prompt or layout when it is drawn, and say where."""
     args.output.mkdir(parents=True, exist_ok=True)
@@ -219,13 +219,13 @@ def _write_all(
     A name that the user did not choose replaces no other image, such as one by another mask.
     """
     from pdm.inference.pictures.file_names import choose_path
-    from pdm.inference.pictures.read import write_picture
+    from pdm.inference.pictures.read import write_image
 
     written: list[Path] = []
     for seed, wanted, picture in zip(_seeds(args), paths, pictures, strict=True):
         provenance = {"seed": seed} | facts
         own = args.output is not None
         path = wanted if own else choose_path(wanted.parent, wanted.name, provenance, written)
-        write_picture(path, picture, provenance)
+        write_image(path, picture, provenance)
         written.append(path)
         print(f"{path}  ({len(written)} of {args.num})" if args.num > 1 else path, flush=True)

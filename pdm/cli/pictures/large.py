@@ -18,15 +18,13 @@ from pdm.versions import versions
 if TYPE_CHECKING:
     from pdm.config.sampling.prompts import Prompt
     from pdm.config.stages.sample import SampleConfig
-    from pdm.inference.any_size.large import LargePicture
+    from pdm.inference.any_size.large import LargeImage
     from pdm.inference.pictures.draw import Drawing
 
 logger = logging.getLogger(__name__)
 
 
-def wanted_size(
-    args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()
-) -> "LargePicture | None":
+def wanted_size(args: argparse.Namespace, prompts: "Sequence[Prompt]" = ()) -> "LargeImage | None":
     """Return the size that `--size` names; None for that of the model.
 
     Raises:
@@ -49,10 +47,10 @@ def wanted_size(
                 f"{prompt.text!r} has --w or --h beside --size; leave out one of the two"
             )
     from pdm.config.sampling.tiling import TilingConfig
-    from pdm.inference.any_size.large import LargePicture
+    from pdm.inference.any_size.large import LargeImage
 
     tiling = TilingConfig(mode=args.mode or "fstd")
-    return LargePicture(
+    return LargeImage(
         size=size, tiling=tiling, colour=args.colour or "wavelet", strength=args.strength
     )
 
@@ -66,8 +64,8 @@ def check_enlarger_of(args: argparse.Namespace, config: "SampleConfig") -> None:
 
 
 def with_enlarger(
-    args: argparse.Namespace, large: "LargePicture | None", config: "SampleConfig"
-) -> "LargePicture | None":
+    args: argparse.Namespace, large: "LargeImage | None", config: "SampleConfig"
+) -> "LargeImage | None":
     """Return the size with the models that `--enlarger` names, loaded."""
     if large is None or args.enlarger is None:
         return large
@@ -79,13 +77,13 @@ def with_enlarger(
 def write_drawing(
     args: argparse.Namespace,
     drawing: "Drawing",
-    large: "LargePicture | None",
+    large: "LargeImage | None",
     written: Sequence[Path],
 ) -> Path:
     """Write an image of `pyramid draw`, unless an earlier call has. Return its file."""
     from pdm.inference.any_size import large as any_size
     from pdm.inference.pictures.file_names import choose_path, words_of
-    from pdm.inference.pictures.read import write_picture
+    from pdm.inference.pictures.read import write_image
 
     facts = {"command": "draw"} | drawing.facts | (large.facts if large else {})
     facts |= _enlarger_facts(args, large)
@@ -95,25 +93,25 @@ def write_drawing(
     if _is_drawn(path, facts):
         return path
     if large is None:
-        write_picture(path, drawing.draw(), facts)
+        write_image(path, drawing.draw(), facts)
     else:
         any_size.write_drawing(large, drawing, path, facts)
     return path
 
 
-def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
+def upscale_to_size(args: argparse.Namespace, large: "LargeImage") -> None:
     """Enlarge an image to the size that `--size` names, once for each seed."""
     from pdm.data.large_pictures.write import check_ending
     from pdm.files import sha256_of
     from pdm.inference.any_size.large import condition_of_enlargement, write_enlargement
-    from pdm.inference.pictures.read import output_paths, read_picture
+    from pdm.inference.pictures.read import output_paths, read_image
 
     seeds = range(args.seed, args.seed + args.num)
     paths = output_paths(
         *(args.picture, args.output, f"{large.text}-{args.seed}", seeds, [args.picture]),
         check=check_ending,
     )
-    picture = read_picture(args.picture)
+    picture = read_image(args.picture)
     own: dict[str, Any] = {"command": "upscale", "picture_sha256": sha256_of(args.picture)}
     own["sample_version"] = versions()["sample"]
     with open_models(args) as models:
@@ -127,7 +125,7 @@ def upscale_to_size(args: argparse.Namespace, large: "LargePicture") -> None:
             print(f"{path}  ({number} of {args.num})" if args.num > 1 else path, flush=True)
 
 
-def _enlarger_facts(args: argparse.Namespace, large: "LargePicture | None") -> dict[str, Any]:
+def _enlarger_facts(args: argparse.Namespace, large: "LargeImage | None") -> dict[str, Any]:
     if large is None or large.enlarger is None:
         return {}
     from pdm.inference.any_size.enlarger_models import digests_of_loaded

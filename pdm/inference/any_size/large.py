@@ -46,7 +46,7 @@ MIN_CUT_LOGGED = 0.02  # share of an image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LargePicture:
+class LargeImage:
     """What is asked for.
 
     Args:
@@ -138,9 +138,7 @@ class LargePicture:
         )
 
 
-def write_drawing(
-    large: LargePicture, drawing: Drawing, path: Path, facts: Mapping[str, Any]
-) -> str:
+def write_drawing(large: LargeImage, drawing: Drawing, path: Path, facts: Mapping[str, Any]) -> str:
     """Draw an image and write it.
 
     Args:
@@ -174,7 +172,7 @@ def write_drawing(
         return write_picture(path, large.size, bands, facts)
 
 
-def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
+def _enlarger_of(large: LargeImage, drawing: Drawing, plan: Plan) -> Enlarger:
     other = large.enlarger
     return Enlarger(
         models=other or drawing.models,
@@ -188,7 +186,7 @@ def _enlarger_of(large: LargePicture, drawing: Drawing, plan: Plan) -> Enlarger:
 
 
 def write_enlargement(
-    large: LargePicture,
+    large: LargeImage,
     models: LoadedModels,
     picture: Pixels,
     seed: int,

@@ -15,7 +15,7 @@ from pdm.inference.any_size.fit import cut_bands, fit
 from pdm.inference.any_size.plan import Plan, Round
 from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.enlarge import OnProgress, count_tiles, enlarge
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.any_size.unfinished import load_or_draw
 from pdm.inference.conditioning import GuidedCondition
@@ -88,7 +88,7 @@ class Enlarger:
             on_progress=on_progress,
             state=folder,
         )
-        reference = EnlargedPicture(picture, factor, (height, width))
+        reference = EnlargedImage(picture, factor, (height, width))
         return correct_colour(self.colour, bands, reference, (height, width), folder / "bands")
 
 

@@ -11,7 +11,7 @@ from pdm.config.task import ClassTask, LayoutTask, TextTask, UnconditionalTask
 from pdm.errors import BadInput
 from pdm.files import check_sha256
 from pdm.inference.any_size.enlarger_models import check_enlarger, digests_of, open_enlarger
-from pdm.inference.any_size.large import LargePicture, write_drawing
+from pdm.inference.any_size.large import LargeImage, write_drawing
 from pdm.inference.pictures.draw import Drawing, drawings_of_seeds
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts
@@ -20,7 +20,7 @@ from pdm.tasks.find import task_of_model
 KEY = "sample.enlarger"
 
 
-def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePicture | None:
+def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargeImage | None:
     """Return what `sample.size` asks for; None for the size of the training.
 
     Args:
@@ -40,7 +40,7 @@ def large_samples(config: SampleConfig, record: Mapping[str, Any]) -> LargePictu
         )
     width, height = config.size
     tiling = TilingConfig(mode=config.tiling)
-    return LargePicture(size=(height, width), tiling=tiling, colour=config.colour)
+    return LargeImage(size=(height, width), tiling=tiling, colour=config.colour)
 
 
 def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
@@ -58,7 +58,7 @@ def check_enlarger_of(config: SampleConfig) -> dict[str, str]:
     return digests_of(folder, config)
 
 
-def load_enlarger(large: LargePicture, config: SampleConfig) -> LargePicture:
+def load_enlarger(large: LargeImage, config: SampleConfig) -> LargeImage:
     """Return the size with the models that `sample.enlarger` names, if any, loaded."""
     if config.enlarger is None:
         return large
@@ -66,7 +66,7 @@ def load_enlarger(large: LargePicture, config: SampleConfig) -> LargePicture:
 
 
 def write_sample(
-    large: LargePicture, models: LoadedModels, number: int, path: Path, facts: Mapping[str, Any]
+    large: LargeImage, models: LoadedModels, number: int, path: Path, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Draw one sample and write it.
 

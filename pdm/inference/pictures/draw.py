@@ -14,9 +14,9 @@ from pdm.data.annotations.boxes import Layout
 from pdm.data.pixels import Pixels
 from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
+from pdm.inference.image_sizes import sizes_of
 from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.layouts import Layouts, ShownLayout, read_layout_file
-from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, check_guidance
 from pdm.inference.sample_settings import settings_of

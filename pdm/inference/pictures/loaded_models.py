@@ -19,9 +19,9 @@ from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.decoding import decode_to_pixels, tile_px_for
+from pdm.inference.image_sizes import sizes_of
 from pdm.inference.latent_sampling import SEEDS_ONLY, SamplingInputs, draw_latents
 from pdm.inference.own_settings import own_facts
-from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import config_for_loading
 from pdm.inference.sample_settings import settings_of
 from pdm.inference.sampling_networks import (

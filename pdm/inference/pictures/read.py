@@ -19,7 +19,7 @@ from pdm.tasks.partial_pictures.masks import Mask
 WHITE_FROM = 128  # of 255: masks are cut in the middle
 
 
-def read_picture(path: Path) -> Pixels:
+def read_image(path: Path) -> Pixels:
     """Read an image, upright and in sRGB, uint8 (H, W, 3).
 
     Raises:
@@ -82,7 +82,7 @@ def check_size(path: Path, size: tuple[int, int], picture: Pixels, name: Path) -
         )
 
 
-def write_picture(path: Path, picture: Pixels, facts: dict[str, object]) -> None:
+def write_image(path: Path, picture: Pixels, facts: dict[str, object]) -> None:
     """Write a PNG with its provenance, atomically."""
     info: PngInfo = png_text(facts)
     with atomic_file(path) as temporary:

@@ -21,13 +21,13 @@ from pdm.data.pixels import Pixels
 from pdm.data.provenance import pixels_sha256, png_text
 from pdm.data.shards.images import ImageShards
 from pdm.files import atomic_file
-from pdm.inference.any_size.large import LargePicture
+from pdm.inference.any_size.large import LargeImage
 from pdm.inference.any_size.samples import large_samples, load_enlarger, write_sample
 from pdm.inference.conditioning import Conditioning, HeldOut
 from pdm.inference.decoding import decode_to_pixels
+from pdm.inference.image_sizes import SizesInTurn, sizes_of
 from pdm.inference.latent_sampling import draw_numbers
 from pdm.inference.layouts import Layouts, ShownLayout
-from pdm.inference.picture_sizes import SizesInTurn, sizes_of
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.prompts import Prompts, config_for_loading, text_task
 from pdm.inference.sample.previews import write_previews
@@ -166,7 +166,7 @@ class SampleRenderer:
         start = int(part)
         return range(start, min(start + self.config.batch_size, self.config.num_images))
 
-    def _draw_large(self, large: LargePicture, number: int) -> Row:
+    def _draw_large(self, large: LargeImage, number: int) -> Row:
         path = self.task.folder.files / f"{name_of(number)}.png"
         return write_sample(large, self.models, number, path, self.task.facts)
 

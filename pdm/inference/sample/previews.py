@@ -17,8 +17,8 @@ from pdm.config.stages.sample import PreviewsConfig, SampleConfig
 from pdm.data.pixels import Pixels
 from pdm.data.sheets import contact_sheet, reduce_picture
 from pdm.inference.decoding import decode_to_pixels
+from pdm.inference.image_sizes import SizesInTurn
 from pdm.inference.latent_sampling import draw_numbers
-from pdm.inference.picture_sizes import SizesInTurn
 from pdm.inference.sampling_networks import Networks
 from pdm.models.base_autoencoder import Autoencoder
 from pdm.models.levels.pyramid import Pyramid

@@ -13,8 +13,8 @@ from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
 from pdm.inference.any_size.samples import check_enlarger_of, large_samples
+from pdm.inference.image_sizes import sizes_of
 from pdm.inference.layouts import ShownLayout, read_layouts
-from pdm.inference.picture_sizes import sizes_of
 from pdm.inference.prompts import read_prompts
 from pdm.inference.sample.parts import FULL_SIZE, PREVIEWS, Row, SampleTask, draw_parts, parts_of
 from pdm.inference.sample.sheet import write_sheet
@@ -30,7 +30,7 @@ from pdm.versions import versions
 logger = logging.getLogger(__name__)
 
 
-def sample_pictures(
+def sample_images(
     config: SampleConfig,
     *,
     autoencoder: Path,
@@ -49,7 +49,7 @@ def sample_pictures(
     Image i has the seed `config.seed + i` and does not depend on its batch. Its class follows
     from the seed: images cycle through the classes. They cycle through prompts by their number,
     see `pdm.inference.prompts`, and through the sizes of a model that knows several, see
-    `pdm.inference.picture_sizes`.
+    `pdm.inference.image_sizes`.
 
     Args:
         config: Section `sample` of the params.

@@ -16,7 +16,7 @@ from pdm.errors import BadInput
 from pdm.inference.any_size.tiled.canvas import enlarging_factors, make_canvas
 from pdm.inference.any_size.tiled.decode import decode_bands
 from pdm.inference.any_size.tiled.enlarge import Job, enlarge
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.latent_sampling import KnownLatents, SamplingInputs
 from pdm.models.condition import Condition
@@ -155,7 +155,7 @@ def test_parts_of_an_enlarged_picture_equal_those_of_the_whole():
     small = np.random.default_rng(0).integers(0, 256, (23, 31, 3), np.uint8)
     for factor in (2, 4):
         large = Image.fromarray(small).resize((31 * factor, 23 * factor), Image.Resampling.BICUBIC)
-        lazy = EnlargedPicture(small, factor, (23 * factor, 31 * factor))
+        lazy = EnlargedImage(small, factor, (23 * factor, 31 * factor))
         for top, left, height, width in [(0, 0, 9, 9), (12, 7, 20, 30), (40, 50, 6, 12)]:
             expected = np.asarray(large)[top : top + height, left : left + width]
             assert np.array_equal(lazy.crop(top, left, height, width), expected)
@@ -163,7 +163,7 @@ def test_parts_of_an_enlarged_picture_equal_those_of_the_whole():
 
 def test_beyond_the_edges_lies_the_mirror_image():
     small = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
-    lazy = EnlargedPicture(small, 2, (50, 40))
+    lazy = EnlargedImage(small, 2, (50, 40))
     image = lazy.crop(0, 0, 50, 40)
     assert image.shape == (50, 40, 3)
     assert np.array_equal(image[12:20], image[4:12][::-1])

@@ -17,12 +17,12 @@ from pdm import cli
 from pdm.config.sampling.tiling import TilingConfig
 from pdm.data import provenance
 from pdm.inference.any_size.fit import cut_bands, fit
-from pdm.inference.any_size.large import LargePicture
+from pdm.inference.any_size.large import LargeImage
 from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.decode import decoding_layout
 from pdm.inference.any_size.tiled.enlarge import enlarge
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.loaded_models import load_models
@@ -116,7 +116,7 @@ def test_a_shape_that_the_model_does_not_know_is_composed_of_several_pictures(ru
 def test_decoded_tiles_overlap_even_where_a_tile_has_two_cells(models):
     """Pictures one above the other had a border between them."""
     loaded = load_models(models, SAMPLE)
-    plain = EnlargedPicture(np.zeros((80, 80, 3), np.uint8), 1, (80, 80))
+    plain = EnlargedImage(np.zeros((80, 80, 3), np.uint8), 1, (80, 80))
     canvas = Canvas(loaded, plain, num_known=1)
     assert canvas.layout(TilingConfig()).tile_size == (2, 4)
     for axis in decoding_layout(canvas, tiles_at_once=4):
@@ -182,7 +182,7 @@ def test_a_round_goes_on_from_any_of_its_steps(sampler, models, tmp_path, one_th
 )
 def test_tiles_that_may_show_are_announced(which, mode, warns, request, caplog):
     models = request.getfixturevalue(which)
-    large = LargePicture(size=(64, 128), tiling=TilingConfig(mode=mode), colour="none")
+    large = LargeImage(size=(64, 128), tiling=TilingConfig(mode=mode), colour="none")
     large.log(models, large.plan_drawing(models), "draw")
     assert ("may show" in caplog.text) == warns
 

@@ -18,20 +18,20 @@ from pdm.config.stages.sample import GuideConfig
 from pdm.data import provenance
 from pdm.data.annotations.boxes import LabelledBox, Layout
 from pdm.files import sha256_of
-from pdm.inference.any_size.large import LargePicture, write_drawing
+from pdm.inference.any_size.large import LargeImage, write_drawing
 from pdm.inference.any_size.rectangles import Rectangle
 from pdm.inference.any_size.tiled.panorama import compose_side_by_side
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.pictures.draw import drawings_of_layout
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.models.text import TextTransformer
 from pdm.presets import DEFAULT
 
 CROP = (0.0, 0.1, 1.0, 0.74)  # of the data
 QUARTER = LabelledBox("boat", 0.5, 0.5, 0.5, 0.5)  # at the bottom on the right
 CONFIG = replace(SAMPLE, sampler="euler", steps=2)
-LARGE = LargePicture(size=(128, 128), tiling=TilingConfig(mode="none"), colour="none")
+LARGE = LargeImage(size=(128, 128), tiling=TilingConfig(mode="none"), colour="none")
 WHOLE = LabelledBox("boat", 0.0, 0.0, 1.0, 1.0)
 
 
@@ -163,7 +163,7 @@ def test_the_stage_draws_layouts_of_files_and_of_held_out_pictures(by_boxes, tmp
     config = replace(SAMPLE, size=(144, 128), num_images=1, full_size_picture=False, steps=2)
     of_file = replace(config, layouts=FileConfig(path=str(path), sha256=sha256_of(path)))
     for name, one in (("file", of_file), ("held-out", config)):
-        sample_pictures(
+        sample_images(
             one,
             autoencoder=by_boxes / "models/autoencoder",
             diffusion=by_boxes / "models/diffusion",

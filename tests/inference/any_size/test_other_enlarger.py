@@ -12,7 +12,7 @@ from pdm.config.sampling.any_size import EnlargerConfig
 from pdm.data import provenance
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.lineage.trace import Places, trace
 from pdm.presets import DEFAULT
 
@@ -70,7 +70,7 @@ def test_the_stage_takes_other_models_and_the_lineage_of_a_sample_names_them(cha
     paths = {name: getattr(chain, name) for name in ("autoencoder", "diffusion", "shards")}
     found = []
     for name, config in (("one", CONFIG), ("two", replace(CONFIG, enlarger=enlarger))):
-        sample_pictures(config, samples=tmp_path / name, **paths)
+        sample_images(config, samples=tmp_path / name, **paths)
         found.append(provenance.read(tmp_path / name / "000000.png")[1])
     assert found[0] == found[1]
     places = Places(tmp_path, tmp_path / "two", tmp_path / "runs", tmp_path / "decisions")
@@ -81,7 +81,7 @@ def test_the_stage_takes_other_models_and_the_lineage_of_a_sample_names_them(cha
     assert models["enlarger's autoencoder"] == str(other / "autoencoder")
     wrong = replace(CONFIG, enlarger=replace(enlarger, sha256="0" * 64))
     with pytest.raises(BadInput, match=r"sample\.enlarger.*sha256"):
-        sample_pictures(wrong, samples=tmp_path / "three", **paths)
+        sample_images(wrong, samples=tmp_path / "three", **paths)
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ from pdm.evaluation.reconstruction import psnr
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.inference.any_size.plan import nearest_size
 from pdm.inference.conditioning import Classes, HeldOut
-from pdm.inference.picture_sizes import PictureSize, SizesInTurn, sizes_of
+from pdm.inference.image_sizes import ImageSize, SizesInTurn, sizes_of
 from pdm.inference.pictures.draw import drawings_of_seeds
 from pdm.inference.pictures.loaded_models import load_models
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.registry import load_autoencoder
 from pdm.tasks.super_resolution import SuperResolution
 from pdm.tasks.task import refuse_to_encode
@@ -90,7 +90,7 @@ def test_a_sample_does_not_depend_on_its_batch(chain, samples, tmp_path):
 
 
 def test_every_class_is_drawn_at_every_size():
-    sizes = [PictureSize((side, side), ()) for side in (8, 16, 24)]
+    sizes = [ImageSize((side, side), ()) for side in (8, 16, 24)]
     classes = Classes(("a", "b", "c"), ("a", "b", "c"))
     turns = SizesInTurn(sizes, classes, first_seed=4)
     drawn = {(classes.origin(4 + n)["class"], turns.size_of(n).size) for n in range(9)}
@@ -134,7 +134,7 @@ def test_each_size_is_scored_against_held_out_pictures_of_its_bucket(chain, samp
 def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path, caplog):
     counts = {(128, 64): (6, 4), (64, 64): (4, 1), (64, 128): (4, 4)}
     shards = write_bucket_shards(tmp_path / "shards", counts)
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, num_images=9, full_size_picture=False),
         autoencoder=chain.autoencoder,
         diffusion=chain.diffusion,
@@ -178,7 +178,7 @@ def test_a_flow_of_several_sizes_is_tuned_for_few_steps_and_draws_them_all(chain
         launch=launch_in_process,
     )
     assert list((tmp_path / "run/pictures").glob("sizes-*.png"))
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, num_images=3, steps=2, full_size_picture=False),
         autoencoder=chain.autoencoder,
         diffusion=tmp_path / "diffusion",

@@ -17,7 +17,7 @@ from pdm import ema
 from pdm.data.sheets import BACKGROUND
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.inference.sample.parts import SampleTask
 from pdm.inference.sample.stage import _publish
 from pdm.models.unet import PyramidUNet
@@ -106,7 +106,7 @@ def test_the_contact_sheet_shows_all(samples):
 def test_another_autoencoder_is_refused(chain, tmp_path):
     _, other = train_autoencoder(tmp_path, chain.shards, seed=1)
     with pytest.raises(BadInput, match="not trained on latents of the autoencoder"):
-        sample_pictures(
+        sample_images(
             SAMPLE,
             autoencoder=other,
             diffusion=chain.diffusion,
@@ -155,7 +155,7 @@ KILLED = """
 import os, pickle, signal, sys, threading
 import torch
 from PIL import Image
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 
 torch.set_num_threads(1)
 
@@ -170,7 +170,7 @@ def save_or_die(image, file, **options):
     save(image, file, **options)
 
 Image.Image.save = save_or_die
-sample_pictures(config, **folders)
+sample_images(config, **folders)
 """
 
 
@@ -243,12 +243,12 @@ MEMORY = """
 import pickle, resource, sys
 from dataclasses import replace
 import torch
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 
 torch.set_num_threads(1)
 config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
 for count in (50, 400):
-    sample_pictures(replace(config, num_images=count), **folders)
+    sample_images(replace(config, num_images=count), **folders)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

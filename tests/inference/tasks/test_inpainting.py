@@ -19,8 +19,8 @@ from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
-from pdm.inference.pictures.read import read_mask, read_picture
-from pdm.inference.sample import sample_pictures
+from pdm.inference.pictures.read import read_image, read_mask
+from pdm.inference.sample import sample_images
 from pdm.lineage.trace import Places, trace
 from pdm.model_record import record_of
 from pdm.presets import DEFAULT
@@ -132,7 +132,7 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 def test_the_stage_sample_fills_held_out_pictures_in_and_says_which(trained, tmp_path):
     samples = tmp_path / "samples"
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, full_size_picture=False),
         autoencoder=trained.models / "autoencoder",
         diffusion=trained.models / "diffusion",
@@ -221,7 +221,7 @@ def test_a_damaged_avif_is_no_mask_and_no_picture(photo, tmp_path):
     damaged.write_bytes(content[:-20] + bytes(20))
     said = r"mask\.avif is not an image that can be read"
     with pytest.raises(BadInput, match=said):
-        read_mask(damaged, read_picture(photo), photo)
+        read_mask(damaged, read_image(photo), photo)
     with pytest.raises(BadInput, match=said):
         provenance.read(damaged)
 

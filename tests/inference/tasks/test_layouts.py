@@ -19,7 +19,7 @@ from pdm.data.annotations.boxes import LabelledBox, layout_of_sample
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
 from pdm.files import sha256_of
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.model_record import record_of
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
@@ -46,7 +46,7 @@ def test_a_task_of_layouts_needs_boxes(chain):
 def sample(by_boxes: Path, folder: Path, **changes) -> dict:
     config = replace(SAMPLE, full_size_picture=False, **changes)
     models = by_boxes / "models"
-    sample_pictures(
+    sample_images(
         config,
         autoencoder=models / "autoencoder",
         diffusion=models / "diffusion",

@@ -21,7 +21,7 @@ from pdm.data import provenance
 from pdm.data.annotations.maps import UNKNOWN
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.model_record import record_of
 from pdm.presets import DEFAULT
 from pdm.tasks.find import check_task
@@ -110,7 +110,7 @@ def test_maps_that_the_model_cannot_know_are_refused_in_one_line(trained, chain,
 def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(
     guidance, trained, chain, tmp_path
 ):
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, full_size_picture=False, num_images=2, **guidance),
         autoencoder=chain.autoencoder,
         diffusion=trained / "models" / "diffusion",
@@ -124,7 +124,7 @@ def test_the_stage_sample_draws_from_the_maps_of_held_out_pictures(
 KILLED = """
 import os, pickle, signal, sys
 import torch
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.parallel.part_folder import PartFolder
 
 torch.set_num_threads(1)
@@ -136,7 +136,7 @@ def finish_and_die(folder, part, record):
 
 PartFolder.finish = finish_and_die
 config, folders = pickle.loads(bytes.fromhex(sys.argv[1]))
-sample_pictures(config, **folders)
+sample_images(config, **folders)
 """
 
 
@@ -152,7 +152,7 @@ def test_after_a_kill_nothing_is_kept_that_was_drawn_from_other_maps(trained, ch
     assert subprocess.run([sys.executable, "-c", KILLED, task], check=False).returncode < 0
     assert list(tmp_path.glob(".part-killed-*/records/000000.json"))
     for name in ("killed", "unbroken"):
-        sample_pictures(config, **folders(other, name))
+        sample_images(config, **folders(other, name))
     for file in ("000000.png", "000001.png"):
         killed, unbroken = (tmp_path / name / file for name in ("killed", "unbroken"))
         assert killed.read_bytes() == unbroken.read_bytes()

@@ -11,7 +11,7 @@ from shared.picture_files import TURN_OF_CAMERA, chunk, encoded, exif, noise, tu
 from pdm import cli
 from pdm.data import provenance
 from pdm.data.annotations.maps import decode_map
-from pdm.inference.pictures.read import read_mask, read_picture
+from pdm.inference.pictures.read import read_image, read_mask
 from pdm.presets import DEFAULT
 
 XMP = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
@@ -75,7 +75,7 @@ def test_whether_an_orientation_counts_does_not_depend_on_what_the_file_is(how, 
         path.write_bytes(stated_by(how, turned(image) if counts else image))
         return path
 
-    assert read_picture(stored(PICTURE)).shape == (16, 24, 3)
+    assert read_image(stored(PICTURE)).shape == (16, 24, 3)
     assert mask_in(stored(MASK)).shape == (16, 24)
     if how != "XMP of an AVIF":
         assert np.array_equal(decode_map(stored(MAP).read_bytes(), NAMES), np.asarray(MAP))

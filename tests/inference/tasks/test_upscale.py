@@ -19,7 +19,7 @@ from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
 from pdm.inference.pictures.loaded_models import LoadedModels, load_models
 from pdm.inference.pictures.upscale import _match_means, upscale
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.presets import DEFAULT
 from pdm.training import diffusion
 from pdm.training.distributed.workers import Workers
@@ -176,7 +176,7 @@ def test_what_the_model_cannot_do_is_said_in_one_line(models, chain, tmp_path, c
 
 
 def test_the_stage_sample_enlarges_held_out_pictures(models, chain, tmp_path):
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, full_size_picture=False, num_images=2),
         autoencoder=models / "autoencoder",
         diffusion=models / "diffusion",

@@ -19,7 +19,7 @@ from pdm.errors import BadInput, Preempted
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.latent_sampling import draw_latents
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.inference.sampling_networks import load_networks
 from pdm.model_record import record_of
 from pdm.registry import load_denoiser
@@ -108,7 +108,7 @@ def test_a_stopped_and_resumed_tuning_ends_bit_for_bit_like_an_unbroken_one(
 
 
 def draw(chain, model: Path, folder: Path, **changes) -> dict:
-    sample_pictures(
+    sample_images(
         replace(SAMPLE, full_size_picture=False, **changes),
         autoencoder=chain.autoencoder,
         diffusion=model,

@@ -27,7 +27,7 @@ from pdm.errors import BadInput
 from pdm.evaluation.reference_distance import ReferenceDistance
 from pdm.files import sha256_of
 from pdm.inference.encode import encode_shards
-from pdm.inference.sample import sample_pictures
+from pdm.inference.sample import sample_images
 from pdm.model_record import record_of
 from pdm.params.keys import DEFAULT
 from pdm.registry import build_denoiser, load_denoiser
@@ -169,7 +169,7 @@ def test_options_that_a_network_for_few_steps_cannot_follow_are_refused(
     )
     assert re.search(message, capsys.readouterr().err)
     with pytest.raises(BadInput, match=message):
-        sample_pictures(
+        sample_images(
             replace(SAMPLE, steps=4, prompts=("a lake --s 4 --l 1", f"a lake {option}")),
             autoencoder=tuned / "autoencoder",
             diffusion=tuned / "diffusion",

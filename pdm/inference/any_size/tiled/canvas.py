@@ -16,7 +16,7 @@ from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Tile, TileLayout
 from pdm.errors import BadInput
 from pdm.inference.any_size.rectangles import Rectangle
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.pictures.loaded_models import LoadedModels
 from pdm.inference.pictures.windows import round_up
 from pdm.models.levels.pyramid import LevelShape, Pyramid
@@ -33,7 +33,7 @@ class Canvas:
     """
 
     models: LoadedModels
-    picture: EnlargedPicture
+    picture: EnlargedImage
     num_known: int
 
     @property
@@ -102,7 +102,7 @@ def make_canvas(models: LoadedModels, picture: Pixels, factor: int) -> Canvas:
         max(round_up(side * factor, multiple), least)
         for side, least in zip(picture.shape[:2], models.size, strict=True)
     )
-    return Canvas(models, EnlargedPicture(picture, factor, (height, width)), num_known)
+    return Canvas(models, EnlargedImage(picture, factor, (height, width)), num_known)
 
 
 def count_known_levels(models: LoadedModels, factor: int) -> int:

@@ -11,7 +11,7 @@ MARGIN = 4  # pixels of the small image around a part; the filter reaches 2
 
 
 @dataclass(frozen=True, slots=True)
-class EnlargedPicture:
+class EnlargedImage:
     """An image `factor` times as large as `small`, extended at the bottom and on the right.
 
     Args:

@@ -19,7 +19,7 @@ from pdm.data.pixels import Pixels
 from pdm.diffusion.tiles.layout import Tile
 from pdm.inference.any_size.tiled.canvas import Canvas
 from pdm.inference.any_size.tiled.enlarge import Job
-from pdm.inference.any_size.tiled.enlarged import EnlargedPicture
+from pdm.inference.any_size.tiled.enlarged import EnlargedImage
 from pdm.inference.any_size.tiled.tile_boxes import TileBoxes
 from pdm.inference.pictures.draw import Drawing
 from pdm.models.levels.pyramid import Pyramid
@@ -69,7 +69,7 @@ def compose_side_by_side(
     models = drawing.models
     num_global = sum(each == "global" for each in models.autoencoder.level_downsamplings)
     reference = models.encode(drawing.draw()[None]) if num_global else ()
-    plain = EnlargedPicture(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
+    plain = EnlargedImage(np.broadcast_to(np.uint8(0), (*size, 3)), 1, size)
     canvas = Panorama(models, plain, num_global, reference)
     at_once = min(TILING.tiles_at_once, models.config.batch_size)
     tiling = replace(TILING, tiles_at_once=at_once)

@@ -18,7 +18,7 @@ from pdm.models.levels.pyramid import LevelShape
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSize:
+class ImageSize:
     """What depends on the size of an image.
 
     Args:
@@ -32,12 +32,12 @@ class PictureSize:
     is_trained: bool = True
 
 
-def sizes_of(record: Mapping[str, Any]) -> tuple[PictureSize, ...]:
+def sizes_of(record: Mapping[str, Any]) -> tuple[ImageSize, ...]:
     """The sizes of a model's data; one, unless it knows many aspect ratios."""
     if FACT not in record:
-        return (PictureSize(size_of(record), _shapes(record)),)
+        return (ImageSize(size_of(record), _shapes(record)),)
     return tuple(
-        PictureSize(
+        ImageSize(
             (entry["height_px"], entry["width_px"]),
             _shapes(entry),
             is_trained=entry["num_samples"]["train"] > 0,
@@ -56,11 +56,11 @@ class SizesInTurn:
         first_seed: Seed of the image with number 0.
     """
 
-    sizes: Sequence[PictureSize]
+    sizes: Sequence[ImageSize]
     conditioning: Conditioning
     first_seed: int
 
-    def size_of(self, number: int) -> PictureSize:
+    def size_of(self, number: int) -> ImageSize:
         """The size of an image; it does not depend on the image's batch."""
         if isinstance(self.conditioning, HeldOut):
             size = self.conditioning.size_of(self.first_seed + number)
@@ -68,9 +68,9 @@ class SizesInTurn:
         trained = [one for one in self.sizes if one.is_trained]
         return trained[number // self._num_conditions % len(trained)]
 
-    def groups(self, numbers: Sequence[int]) -> dict[PictureSize, list[int]]:
+    def groups(self, numbers: Sequence[int]) -> dict[ImageSize, list[int]]:
         """Split a batch by size: only images of one size are drawn together."""
-        found: dict[PictureSize, list[int]] = {}
+        found: dict[ImageSize, list[int]] = {}
         for number in numbers:
             found.setdefault(self.size_of(number), []).append(number)
         return found
