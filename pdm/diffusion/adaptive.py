@@ -84,14 +84,7 @@ class _Segment:
             current, proposed = tuple(level[rows] for level in pyramid), steps[rows]
             step = torch.minimum(proposed, 1 - s[rows])
             reached, last, error = self.step(velocity, current, slopes, s[rows], step)
-            # An image that is not finite after the shortest step, either, is given up.
-            lost = error.isnan() & (step <= SHORTEST_STEP)
-            error = torch.where(error.isnan(), torch.inf, error)
-            accepted = (error <= 1) | (step <= SHORTEST_STEP)
-            factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(MIN_FACTOR, MAX_FACTOR)
-            # A step cut short by the end of the segment says little about how long the next may be.
-            cut_short = accepted & (step < proposed)
-            steps[rows] = torch.where(cut_short, proposed, (step * factor).clamp_min(SHORTEST_STEP))
+            accepted, lost, steps[rows] = _judge(error, step, proposed)
             moves_on = (step < 1 - s[rows]) & ~lost
             s[rows[accepted]] = torch.where(moves_on, s[rows] + step, 1.0)[accepted]
             for level, new in zip(pyramid, reached, strict=True):
@@ -134,6 +127,28 @@ class _Segment:
         ]
         error = torch.stack(squares).mean(0).sqrt().float() / self.tolerance
         return reached, slopes[-1], error
+
+
+def _judge(error: Tensor, step: Tensor, proposed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Judge the steps of some images by their errors over the tolerance.
+
+    Args:
+        error: (rows,); not a number where the result is not finite.
+        step: (rows,), the lengths that were taken.
+        proposed: (rows,), the lengths before the end of the segment cut some short.
+
+    Returns:
+        Which steps are accepted, which images are given up, and the lengths of the next steps.
+    """
+    # An image that is not finite after the shortest step, either, is given up.
+    lost = error.isnan() & (step <= SHORTEST_STEP)
+    error = torch.where(error.isnan(), torch.inf, error)
+    accepted = (error <= 1) | (step <= SHORTEST_STEP)
+    factor = (SAFETY * error.clamp_min(1e-10) ** -0.2).clamp(MIN_FACTOR, MAX_FACTOR)
+    # A step cut short by the end of the segment says little about how long the next may be.
+    cut_short = accepted & (step < proposed)
+    following = torch.where(cut_short, proposed, (step * factor).clamp_min(SHORTEST_STEP))
+    return accepted, lost, following
 
 
 def _combine(
