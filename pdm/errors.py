@@ -36,3 +36,10 @@ class Preempted(PyramidError):
 
 
 INTERRUPTED = 130  # ctrl-C; not 0, or a scheduler would take half a run for a complete one
+
+
+def why(error: Exception) -> str:
+    """Say why something failed, for a message that names the path itself: for an error of the
+    operating system its words alone, such as "no such file or directory"."""
+    words = error.strerror if isinstance(error, OSError) else None
+    return words.lower() if words else str(error)

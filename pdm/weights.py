@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pdm.disk_full import free_bytes, size_text
-from pdm.errors import BadInput, Unavailable
+from pdm.errors import BadInput, Unavailable, why
 from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.model_record import record_of
 
@@ -94,7 +94,7 @@ def load(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tenso
         tensors = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(
-            f"{folder} is not a model folder that can be read ({error}); copy it again, or "
+            f"{folder} is not a model folder that can be read ({why(error)}); copy it again, or "
             "train it again"
         ) from error
     if record.get("kind") != kind:

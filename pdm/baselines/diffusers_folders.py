@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, VQModel
 
 from pdm.baselines.first_stage import DESIGNS, FirstStage, build_first_stage
 from pdm.config.networks.first_stage import FirstStageConfig
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import sha256_of
 
 MIN_WIDTH = 8  # the least that a config accepts
@@ -80,11 +80,15 @@ def from_diffusers(folder: Path) -> FirstStage:
 def _class_name(folder: Path) -> str:
     """Read which network a folder has, before diffusers could look for it elsewhere."""
     advice = "name the folder of the first stage, such as `vae` of a pipeline"
+    if not folder.is_dir():
+        state = "is a file" if folder.exists() else "does not exist"
+        raise BadInput(f"the folder {folder} {state}; {advice}")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{folder} is not a folder of diffusers: its config.json cannot be read ({error}); "
+            f"{folder} is not a folder of diffusers: its config.json cannot be read "
+            f"({why(error)}); "
             f"{advice}"
         ) from error
     if not (isinstance(config, dict) and "_class_name" in config):

@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.data.pixels import Pixels
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 
 KEYWORD = "pyramid-diffusion"
 IMAGE_DESCRIPTION = 270  # tag of TIFF
@@ -65,9 +65,9 @@ def _open(picture: Path) -> Iterator[Image.Image]:
         with Image.open(picture) as opened:
             yield opened
     except FileNotFoundError:
-        raise BadInput(f"{picture} does not exist") from None
+        raise BadInput(f"{picture} does not exist; name an image file") from None
     except DECODING_ERRORS as error:
-        raise BadInput(f"{picture} is not an image that can be read ({error})") from error
+        raise BadInput(f"{picture} is not an image that can be read ({why(error)})") from error
 
 
 def _facts_in(text: str) -> dict[str, Any] | None:

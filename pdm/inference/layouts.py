@@ -21,7 +21,7 @@ from pdm.config.task import LayoutTask
 from pdm.data.annotations.boxes import KEY, Layout, layout_of_sample, parse_boxes
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import check_sha256
 from pdm.inference.conditioning import GuidedCondition
 from pdm.model_record import record_of
@@ -136,7 +136,9 @@ def read_layout_file(
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{key}: {path} cannot be read as JSON ({error})") from error
+        raise BadInput(
+            f"{key}: {path} cannot be read as JSON ({why(error)}); name a file with a list of boxes"
+        ) from error
     if isinstance(value, Mapping) or _is_layout(value):
         value = [value]
     if not isinstance(value, list) or not value:

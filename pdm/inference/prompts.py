@@ -18,7 +18,7 @@ from pdm.config.task import TextTask
 from pdm.data.annotations.captions import captions_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.images import ImageShards
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import check_sha256
 from pdm.inference.conditioning import GuidedCondition
 from pdm.model_record import record_of
@@ -213,7 +213,10 @@ def read_prompt_file(path: Path, key: str) -> tuple[Prompt, ...]:
     try:
         found = parse_prompts(path.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{key}: {path} cannot be read ({error})") from error
+        raise BadInput(
+            f"{key}: {path} cannot be read ({why(error)}); "
+            "name a text file in UTF-8 with one prompt per line"
+        ) from error
     except ValueError as error:
         raise BadInput(f"{key}: {path}: {error}") from error
     if not found:

@@ -17,7 +17,7 @@ from pdm.config.networks.text import FrozenEncoderConfig
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import TextTask
 from pdm.data.shards import listing
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import atomic_folder, sha256_of, write_json, write_text
 from pdm.inference.conditioning import NO_CONDITIONING
 from pdm.inference.image_sizes import sizes_of
@@ -140,7 +140,10 @@ def _digest_of(folder: Path) -> str:
     try:
         return sha256_of(folder / "model.safetensors")
     except OSError as error:
-        raise BadInput(f"{folder} is not a model folder that can be read: {error}") from error
+        raise BadInput(
+            f"{folder} is not a model folder that can be read ({why(error)}); name another with "
+            "--models"
+        ) from error
 
 
 def _load_network(folder: Path, config: SampleConfig) -> Denoiser:

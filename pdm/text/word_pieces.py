@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 
 FILE_NAME = "vocab.txt"
 PADDING, UNKNOWN, START, END = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -54,7 +54,7 @@ def read_vocabulary(path: Path, vocabulary_size: int) -> tuple[str, ...]:
     try:
         pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as a vocabulary ({error})") from error
+        raise BadInput(f"{path} cannot be read as a vocabulary ({why(error)})") from error
     pieces = [piece.removesuffix("\r") for piece in pieces]
     missing = [piece for piece in (UNKNOWN, START, END) if piece not in pieces]
     if missing or len(set(pieces)) != len(pieces):

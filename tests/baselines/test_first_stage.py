@@ -203,6 +203,17 @@ def test_what_is_no_first_stage_of_diffusers_is_named(config, message, tmp_path)
         import_first_stage(tmp_path / "vae", tmp_path / "imported")
 
 
+@pytest.mark.parametrize(("name", "state"), [("nothere", "does not exist"), ("file", "is a file")])
+def test_what_is_no_folder_is_named_with_what_to_do(name, state, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput) as caught:
+        import_first_stage(tmp_path / name, tmp_path / "imported")
+    assert str(caught.value) == (
+        f"the folder {tmp_path / name} {state}; name the folder of the first stage, such as `vae` "
+        "of a pipeline"
+    )
+
+
 def test_an_import_replaces_nothing(tmp_path):
     with pytest.raises(BadInput, match="exists and is not replaced"):
         import_first_stage(tmp_path / "vae", tmp_path)

@@ -12,6 +12,7 @@ from pdm.errors import BadInput
 from pdm.inference.conditioning import GuidedCondition
 from pdm.inference.latent_sampling import SamplingInputs
 from pdm.inference.pictures.loaded_models import LoadedModels
+from pdm.inference.pictures.read import read_file
 from pdm.inference.pictures.windows import round_up
 from pdm.model_record import record_of
 from pdm.tasks.find import how_trained, task_of_model
@@ -45,9 +46,7 @@ def read_map(path: Path, names: Sequence[str]) -> ClassMap:
         BadInput: It cannot be read, has colours, or has an index without a class.
     """
     try:
-        return decode_map(path.read_bytes(), names)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror})") from error
+        return decode_map(read_file(path), names)
     except ValueError as error:
         listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
         raise BadInput(

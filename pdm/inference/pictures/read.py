@@ -12,7 +12,7 @@ from pdm.data.decoding.pixels import Unreadable, decode
 from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.data.pixels import Pixels
 from pdm.data.provenance import png_text
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import atomic_file, check_output_file
 from pdm.tasks.partial_pictures.masks import Mask
 
@@ -26,11 +26,25 @@ def read_image(path: Path) -> Pixels:
         BadInput: The file does not exist, or is not an image that can be read.
     """
     try:
-        return decode(path.read_bytes()).copy()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror})") from error
+        return decode(read_file(path)).copy()
     except Unreadable as error:
         raise BadInput(f"{path} is not an image that can be used: {error}") from error
+
+
+def read_file(path: Path) -> bytes:
+    """Read the bytes of an image.
+
+    Raises:
+        BadInput: The file does not exist, is a folder, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"the image {path} does not exist; name an image file") from None
+    except OSError as error:
+        raise BadInput(
+            f"the image {path} cannot be read ({why(error)}); name an image file"
+        ) from error
 
 
 def read_mask(path: Path, picture: Pixels, name: Path) -> Mask:
@@ -64,10 +78,8 @@ def open_image(path: Path) -> Image.Image:
         BadInput: The file does not exist, or is not an image.
     """
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as file:
+        with Image.open(io.BytesIO(read_file(path))) as file:
             return decode_upright(file)
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist") from None
     except DECODING_ERRORS as error:
         raise BadInput(f"{path} is not an image that can be read ({error})") from error
 
