@@ -20,6 +20,7 @@ from pdm.comparison.verdicts import (
     ranked_pairs,
     reasons_not_to_compare,
 )
+from pdm.counts import counted
 from pdm.scores.headline import Entry
 
 WIDTH = 118
@@ -45,7 +46,7 @@ def table(runs: Sequence[Run], width: int = WIDTH) -> str:
     ):
         _print_side_by_side(console, title, [(name, _cells(values)) for name, values in rows], runs)
     if len(changed) > MAX_ROWS:
-        console.print(f"... and {len(changed) - MAX_ROWS} more settings on the page")
+        console.print(f"... and {counted(len(changed) - MAX_ROWS, 'more setting')} on the page")
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).lstrip("\n")
 
 

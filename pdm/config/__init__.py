@@ -25,6 +25,7 @@ from pdm.config.stages.sample import SampleConfig
 from pdm.config.stages.scrape import ScrapeConfig
 from pdm.config.stages.shard import ShardConfig
 from pdm.config.task import InpaintingTask, LayoutTask, SemanticTask, SuperResolutionTask, TextTask
+from pdm.counts import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +182,7 @@ class Params:
             len(self.diffusion.level_loss_weights) == len(levels),
             "diffusion.level_loss_weights",
             self.diffusion.level_loss_weights,
-            f"{len(levels)} weights, one for each of autoencoder.model.levels",
+            f"{counted(len(levels), 'weight')}, one for each of autoencoder.model.levels",
         )
         finest, coarsest = levels[-1].downsampling, levels[1].downsampling
         resolutions = (int(coarsest) // int(finest)).bit_length()
@@ -192,7 +193,8 @@ class Params:
             len(unet.widths) == resolutions,
             "diffusion.model.widths",
             unet.widths,
-            f"{resolutions} widths, one for each downsampling from {finest} to {coarsest}",
+            f"{counted(resolutions, 'width')}, one for each downsampling from {finest} "
+            f"to {coarsest}",
         )
 
 

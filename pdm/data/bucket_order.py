@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.counts import counted
 from pdm.data.order import images_at
 
 
@@ -114,7 +115,9 @@ def describe_order(order: BucketOrder, names: Sequence[str]) -> str:
     parts = []
     lefts, batches = order.left_over(0), order.numbers_in(0)
     for name, count, numbers, left in zip(names, order.num_images, batches, lefts, strict=True):
-        parts.append(f"{name} {count:,} ({len(numbers):,} batches, {left:,} left over)")
+        parts.append(
+            f"{name} {count:,} ({counted(len(numbers), 'batch', 'batches')}, {left:,} left over)"
+        )
     return (
         f"images by bucket, with their batches of {order.batch_size} in the first epoch: "
         f"{'; '.join(parts)}. What is left over comes first in the next epoch"

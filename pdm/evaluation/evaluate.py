@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdm.config.stages.evaluate import EvaluateConfig
+from pdm.counts import counted
 from pdm.data.shards.manifest import digest
 from pdm.errors import BadInput
 from pdm.evaluation.by_size import by_size, score_sizes
@@ -228,8 +229,8 @@ def _warn_of_memorisation(scores: Mapping[str, float]) -> None:
 def _warn_of_few(num_val: int, config: EvaluateConfig) -> None:
     if num_val <= config.num_features:
         logger.warning(
-            "evaluate: only %d held-out images for %d features: the Fréchet distance is biased "
+            "evaluate: only %s for %d features: the Fréchet distance is biased "
             "upwards; compare it only with its floor (train_vs_val)",
-            num_val,
+            counted(num_val, "held-out image"),
             config.num_features,
         )

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from pdm.config.stages.evaluate import EvaluateConfig
+from pdm.counts import counted
 from pdm.data.code import code_version
 from pdm.data.pixels import Pixels
 from pdm.data.shards.manifest import digest
@@ -162,7 +163,8 @@ def score_batches(
         stream.add(batch, np.arange(first, first + len(batch)))
     if stream is None or stream.num_pictures < MIN_PICTURES:
         count = stream.num_pictures if stream else 0
-        raise QualityGate(f"{count} images are too few to be scored; draw {MIN_PICTURES} or more")
+        images = counted(count, "image is", "images are")
+        raise QualityGate(f"{images} too few to be scored; draw {MIN_PICTURES} or more")
     val = _cached_moments(shards, "val", None, size, stream.spaces, config, cache)
     train = _cached_moments(
         shards, "train", stream.num_pictures, size, stream.spaces, config, cache

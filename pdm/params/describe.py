@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm import params
+from pdm.counts import counted
 from pdm.errors import BadInput
 from pdm.params.document import Document, in_one_line
 from pdm.params.keys import Key, all_keys, find_key, how_to_find
@@ -117,7 +118,7 @@ def _in_one_line(value: Any) -> str:
     """Format a value in one line; for a mapping only the number of its keys, which are described
     separately."""
     if isinstance(value, dict):
-        return f"{len(value)} keys"
+        return counted(len(value), "key")
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return f"{len(value)} {'item' if len(value) == 1 else 'items'}"
+        return counted(len(value), "item")
     return in_one_line(value)

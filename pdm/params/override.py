@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from pdm import params
 from pdm.config import renames
+from pdm.counts import counted
 from pdm.errors import BadInput
 from pdm.files import write_text
 from pdm.params import document
@@ -102,5 +103,5 @@ def _mapping_or_list(
 
 def _position(items: CommentedSeq, part: str, key: str) -> int:
     if not part.isdecimal() or int(part) >= len(items):
-        raise BadInput(f"--set {key}: the list has {len(items)} items, counted from 0")
+        raise BadInput(f"--set {key}: the list has {counted(len(items), 'item')}, counted from 0")
     return int(part)

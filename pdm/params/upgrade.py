@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pdm.config import renames
+from pdm.counts import counted
 from pdm.params import comments, document
 from pdm.params.comments import Node
 from pdm.params.document import Document
@@ -155,5 +156,5 @@ def _default_of(default: CommentedMap, parts: list[str]) -> CommentedMap | None:
 
 def _brief(value: Any) -> str:
     if isinstance(value, CommentedMap):
-        return f"all {len(value)} keys"
+        return f"all {counted(len(value), 'key')}"
     return document.in_one_line(value)

@@ -12,6 +12,7 @@ from PIL import Image
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import GuideConfig, SampleConfig
 from pdm.config.task import LayoutTask, SemanticTask, SuperResolutionTask, TextTask
+from pdm.counts import counted
 from pdm.data.annotations.maps import names_of
 from pdm.data.decoding.orientation import decode_upright
 from pdm.data.pixels import Pixels
@@ -150,8 +151,9 @@ class PyramidPipeline(DiffusionPipeline):
         if scale is not None:
             networks, config = _with_guidance(networks, config, scale)
         if networks.stops is not None and config != model.sampling:
+            steps_known = counted(model.sampling.steps, "step")
             raise ValueError(
-                f"this network was distilled for exactly {model.sampling.steps} steps without "
+                f"this network was distilled for exactly {steps_known} without "
                 "guidance; leave out num_inference_steps and guidance_scale, or export the models "
                 "with another number of steps (sample.steps)"
             )

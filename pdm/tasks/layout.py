@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.task import LayoutTask
+from pdm.counts import counted
 from pdm.data.annotations.boxes import FACT, Layout, names_of, typical_crop
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
@@ -81,9 +82,9 @@ class BoxLayout:
         too_many = [len(one.boxes) - most for one in layouts if len(one.boxes) > most]
         if too_many:
             logger.warning(
-                "diffusion: %d images have more than %d boxes; the smallest of each, %d in all, "
+                "diffusion: %s with more than %d boxes; the smallest of each, %d in all, "
                 "are left out; raise diffusion.task.max_boxes to keep them",
-                *(len(too_many), most, sum(too_many)),
+                *(counted(len(too_many), "image"), most, sum(too_many)),
             )
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdm.config.networks.condition import ConditionConfig
+from pdm.counts import counted
 from pdm.data.annotations.maps import FACT, UNKNOWN, ClassMap, names_of
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
@@ -60,11 +61,11 @@ class Semantic:
             zip((*self.names, "unknown"), [*found[: len(self.names)], found[UNKNOWN]], strict=True)
         )
         text = ", ".join(f"{name} {share / found.sum():.1%}" for name, share in shares.items())
-        logger.info("diffusion: maps of %s %s images: %s", count, latents.split, text)
+        logger.info("diffusion: maps of %s: %s", counted(count, f"{latents.split} image"), text)
         if found[UNKNOWN] == found.sum():
             raise BadInput(
-                f"diffusion.task is semantic, but all of the first {count} maps are unknown "
-                "everywhere; check the names of the files of scrape.sources' maps"
+                f"diffusion.task is semantic, but the first {counted(count, 'map')} "
+                "have only unknown pixels; check the names of the files of scrape.sources' maps"
             )
 
     def condition(self, examples: Sequence[Example], encode: Encode) -> Condition:

@@ -17,6 +17,7 @@ from torch import Tensor
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.text import FrozenEncoderConfig, WordPiecesConfig
 from pdm.config.task import TextTask
+from pdm.counts import counted
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput
@@ -196,7 +197,9 @@ def prepare_states(config: TextTask, splits: Sequence[LatentShards], files: Text
     cache = StateCache(files.cache / digest_of(encoder, files.base))
     texts = texts_shown(config, splits)
     num_new = cache.fill(texts, frozen.encode)
-    logger.info("text: %d texts encoded, %d were in the cache", num_new, len(set(texts)) - num_new)
+    logger.info(
+        "text: %s encoded, %d from the cache", counted(num_new, "text"), len(set(texts)) - num_new
+    )
 
 
 def texts_shown(config: TextTask, splits: Sequence[LatentShards]) -> list[str]:

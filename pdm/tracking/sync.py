@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from pdm.counts import counted
 from pdm.errors import BadInput, Unavailable
 from pdm.tracking.connection.address import shown_address
 from pdm.tracking.connection.faults import reason
@@ -55,7 +56,8 @@ def sync(runs: Path) -> str:
         else:
             drop_kept_files(run.folder)
     num_complete = len(waiting) - len(refusals)
-    sentence = f"sent {num_points:,} points of {num_complete} runs to {shown_address()}"
+    points = counted(num_points, "point")
+    sentence = f"sent {points} of {counted(num_complete, 'run')} to {shown_address()}"
     if refusals:
         raise Unavailable(
             f"{sentence}; it refused a part of {len(refusals)} more, which stays in {runs}:\n  "

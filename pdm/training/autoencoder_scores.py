@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from pdm.config.stages.autoencoder import AutoencoderConfig
+from pdm.counts import counted
 from pdm.data.shards.images import ImageShards
 from pdm.errors import QualityGate
 from pdm.events import EventLog
@@ -136,8 +137,8 @@ def measure_model(
         redundancy = measure_latents(model, pictures, held_out, size, workers)
     if not all(map(math.isfinite, [*psnr, *redundancy])):
         raise QualityGate(
-            f"autoencoder: its reconstructions after {images_seen:,} images are not finite: the "
-            "training has diverged; lower learning_rate, or train in float32"
+            f"autoencoder: its reconstructions after {counted(images_seen, 'image')} are not "
+            "finite: the training has diverged; lower learning_rate, or train in float32"
         )
     measured = Measurements(psnr, redundancy)
     measured.log()

@@ -18,6 +18,7 @@ from torch import nn
 from pdm import events, weights
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
+from pdm.counts import counted
 from pdm.data.shards.latents import LatentShards
 from pdm.errors import BadInput, QualityGate
 from pdm.machine.device import choose_device
@@ -65,7 +66,8 @@ class ChosenCheckpoint:
         """Say what was exported."""
         scored = (self.facts["score"] or {}).items()
         scores = "".join(f", {name} {value:.4g}" for name, value in scored)
-        return f"{model}: the EMA of run {self.facts['run']} at {self.images_seen:,} images{scores}"
+        images = counted(self.images_seen, "image")
+        return f"{model}: the EMA of run {self.facts['run']} at {images}{scores}"
 
 
 def export_autoencoder(
@@ -199,7 +201,8 @@ def _choose_checkpoint(
     number = best if images_seen is None else images_seen
     if number not in kept:
         title = "best checkpoint" if images_seen is None else "checkpoint"
-        raise BadInput(f"no {title} at {number} images; choose one with --images N ({listed})")
+        images = counted(number or 0, "image")
+        raise BadInput(f"no {title} at {images}; choose one with --images N ({listed})")
     path = checkpoints.path(number)
     try:
         check_checkpoint(path)

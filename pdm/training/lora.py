@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from pdm import ema
 from pdm.config.networks.unet import UNetConfig
 from pdm.config.training.lora import ATTENTION, LoraConfig
+from pdm.counts import counted
 from pdm.errors import BadInput
 from pdm.files import write_json
 from pdm.models.denoiser import Denoiser
@@ -52,9 +53,9 @@ def attach(network: Network, config: LoraConfig | None) -> Network:
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     frozen = sum(weight.numel() for weight in weights) - trained
     logger.info(
-        "diffusion: LoRA of rank %d on %d layers trains %s weights (%.2f %% of the %s that stay)",
+        "diffusion: LoRA of rank %d on %s trains %s weights (%.2f %% of the %s that stay)",
         config.rank,
-        len(layers),
+        counted(len(layers), "layer"),
         f"{trained:,}",
         100 * trained / frozen,
         f"{frozen:,}",

@@ -108,7 +108,7 @@ def test_a_key_with_a_default_may_be_added():
             "sample.previews.frames=2",
             "sample.previews is null; set all of it: --set",
         ),
-        ("scrape.sources.3.seed=1", "the list has 1 items, counted from 0"),
+        ("scrape.sources.3.seed=1", "the list has 1 item, counted from 0"),
         ("sample.steps=0", "params.yaml with --set: sample.steps: expected a number from 1"),
         ("sample.steps=2.5", "sample.steps: expected a whole number, got 2.5"),
         ("sample.full_size_picture=yes", "write true or false, without quotes"),

@@ -41,7 +41,7 @@ def test_a_closed_port_costs_seconds_and_sync_sends_the_lines_later(monkeypatch,
         sync(Path("runs"))
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local())
-    assert "1 runs" in sync(Path("runs"))
+    assert "1 run " in sync(Path("runs"))
     assert "nothing" in sync(Path("runs"))
     assert [step for step, _ in points(runs()["diffusion"], "loss")] == [10, 20, 30]
     assert runs()["diffusion"].info.status == "FINISHED"

@@ -58,7 +58,7 @@ def test_sync_continues_after_a_refused_record_and_names_it(monkeypatch):
         with track("diffusion", params, events=events):
             EventLog(events).metrics({"loss": 0.5}, 10)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/mlflow.db")
-    with pytest.raises(Unavailable, match=r"of 1 runs .* 1 more.*\n  runs/diffusion/0: params"):
+    with pytest.raises(Unavailable, match=r"of 1 run .* 1 more.*\n  runs/diffusion/0: params"):
         sync(Path("runs"))
     experiment = client().get_experiment_by_name("pyramid-diffusion").experiment_id
     found = client().search_runs([experiment], "attributes.run_name = 'diffusion'")

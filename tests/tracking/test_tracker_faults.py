@@ -47,7 +47,7 @@ def test_a_deleted_run_is_begun_again_and_names_the_one_before():
         work()
     before = runs()["diffusion"].info.run_id
     client().delete_run(before)
-    assert "1 runs" in resend()
+    assert "1 run " in resend()
     after = runs()["diffusion"]
     assert after.info.run_id != before
     assert after.data.tags["pyramid.previous_run"] == before

@@ -32,6 +32,7 @@ from pdm.config.networks.first_stage import FirstStageConfig
 from pdm.config.networks.stablesr import FusingFirstStageConfig, StableSRConfig
 from pdm.config.sampling.own_settings import FACT as OWN
 from pdm.config.task import FACT, SuperResolutionTask, task_record
+from pdm.counts import counted
 from pdm.errors import BadInput
 from pdm.files import atomic_folder, sha256_of
 from pdm.models.base_autoencoder import Autoencoder
@@ -223,7 +224,9 @@ def _save(
                 f"{tuple(shape)}; name a file of StableSR"
             )
     if left := sorted(set(state) - set(wanted)):
-        raise BadInput(f"{given} has {len(left)} weights that StableSR lacks, such as {left[0]}")
+        raise BadInput(
+            f"{given} has {counted(len(left), 'weight')} that StableSR lacks, such as {left[0]}"
+        )
     tensors = {name: _as_float32(state[name], name, given) for name in wanted}
     kind, card = type(model).__name__, f"# {type(model).__name__}\n\n{LICENCE}\n"
     weights.save(folder, kind, model.config, tensors, card=card, **facts)

@@ -7,6 +7,7 @@ import torch
 
 from pdm.baselines.stablesr.denoiser import StableSR
 from pdm.config.networks.stablesr import StableSRConfig
+from pdm.counts import counted
 from pdm.errors import BadInput
 
 UNET, ENCODER = "model.diffusion_model.", "structcond_stage_model."
@@ -47,8 +48,8 @@ def check_names(found: Collection[str], given: str) -> None:
     left = [name for name in found if name not in expected and why_unused(name, last) is None]
     if left:
         raise BadInput(
-            f"{given} has {len(left)} weights that StableSR lacks, such as {left[0]}, so it is of "
-            "another model; name a file of StableSR"
+            f"{given} has {counted(len(left), 'weight')} that StableSR lacks, such as {left[0]}, "
+            "so it is of another model; name a file of StableSR"
         )
 
 

@@ -13,6 +13,7 @@ from pdm.config.limits import (
     check_limits,
     require,
 )
+from pdm.counts import counted
 
 Skips = Literal["res_skip", "residual", "input_output"]
 
@@ -107,5 +108,5 @@ class AutoencoderModelConfig:
                 len(getattr(self, name)) == len(self.encoder_widths),
                 name,
                 getattr(self, name),
-                f"{len(self.encoder_widths)} values, as many as encoder_widths",
+                f"{counted(len(self.encoder_widths), 'value')}, as many as encoder_widths",
             )

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pdm.config.fields import STRICT
 from pdm.config.limits import Count, Fraction, Limits, Positive, check_limits, require
+from pdm.counts import counted
 
 Location = Annotated[float, Limits(at_least=0, at_most=10)]
 Threshold = Annotated[float, Limits(above=0, at_most=1)]
@@ -86,6 +87,6 @@ class LevelTimesConfig:
             expected = f"numbers with the sum {count}, the number of levels"
             require(good, "level_times.stage_levels", self.stage_levels, expected)
         if self.shifts is not None:
-            expected = f"{count} shifts, one for each level"
+            expected = f"{counted(count, 'shift')}, one for each level"
             require(len(self.shifts) == count, "level_times.shifts", self.shifts, expected)
         require(count > 1, "level_times", self.kind, "null: there is one level")

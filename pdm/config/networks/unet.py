@@ -15,6 +15,7 @@ from pdm.config.limits import (
 )
 from pdm.config.networks.condition import ConditionConfig
 from pdm.config.networks.level_times import LevelTimesConfig
+from pdm.counts import counted
 
 Resampling = Literal["box", "fir"]
 Windows = tuple[tuple[Fraction, Fraction], ...]  # start and end of each level, coarse to fine
@@ -75,7 +76,7 @@ class UNetConfig:
         require(len(self.widths) >= 1, "widths", self.widths, "at least one width")
         for name in ("blocks", "dropout"):
             values = getattr(self, name)
-            expected = f"{len(self.widths)} numbers, as many as widths"
+            expected = f"{counted(len(self.widths), 'number')}, as many as widths"
             require(len(values) == len(self.widths), name, values, expected)
         if not self.branches:
             alone = not (self.schedule or self.input_stream or self.output_stream)

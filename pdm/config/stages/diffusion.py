@@ -14,6 +14,7 @@ from pdm.config.training.distil import DistilConfig
 from pdm.config.training.init_from import InitFromConfig
 from pdm.config.training.loop import TrainingConfig
 from pdm.config.training.lora import LoraConfig
+from pdm.counts import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +89,9 @@ class DiffusionConfig:
         )
         self._check_task()
         windows, count = self.model.windows if self.model else None, len(weights)
-        require(windows is None or len(windows) == count, "windows", windows, f"{count} windows")
+        require(
+            windows is None or len(windows) == count, "windows", windows, counted(count, "window")
+        )
         self._check_level_times(count)
         margin = self.time_margin
         reaches = self.timesteps == "uniform" and self.schedule is None
@@ -152,7 +155,7 @@ class DiffusionConfig:
             return
         predicts = self.model.predicts
         good = predicts is None or len(predicts) == count
-        require(good, "model.predicts", predicts, f"{count} words, one for each level")
+        require(good, "model.predicts", predicts, f"{counted(count, 'word')}, one for each level")
         if self.model.level_times is not None:
             self.model.level_times.check_num_levels(count)
         for name in ("windows", "level_times"):

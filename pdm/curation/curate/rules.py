@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdm.config.stages.curate import CurateConfig
+from pdm.counts import counted
 from pdm.curation.curate.framing.crop import largest_size, nearest_size
 from pdm.data.decisions import Row
 
@@ -105,11 +106,11 @@ def people(row: Row, config: CurateConfig) -> Drop | None:
     limits, num_people = config.people, row["num_people"]
     if limits is None or num_people is None:
         return None
-    counted = f"{num_people} {'face is' if num_people == 1 else 'faces are'} large enough to count"
+    found = f"{counted(num_people, 'face is', 'faces are')} large enough to count"
     if num_people < limits.min_faces:
-        return Drop("no_people", f"{counted}; the minimum is {limits.min_faces}.")
+        return Drop("no_people", f"{found}; the minimum is {limits.min_faces}.")
     if num_people > limits.max_faces:
-        return Drop("crowd", f"{counted}; the maximum is {limits.max_faces}.")
+        return Drop("crowd", f"{found}; the maximum is {limits.max_faces}.")
     if row["crop_width_px"] is None:
         return Drop("face_cut", "Every crop would cut the largest face.")
     return None

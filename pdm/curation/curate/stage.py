@@ -15,6 +15,7 @@ import pyarrow as pa
 import ray
 
 from pdm.config.stages.curate import CurateConfig
+from pdm.counts import counted
 from pdm.curation.curate.advice import advise_on_size
 from pdm.curation.curate.cache import MEASURED, ScoreCache, remove_matching
 from pdm.curation.curate.content.choice import model_of
@@ -215,7 +216,7 @@ def _summary_line(decided: list[Row]) -> str:
         reasons = Counter(str(row["reason"]) for row in decided if row["outcome"] == outcome)
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         parts.append(f"{outcome} {reasons.total()}" + (f" ({listed})" if listed else ""))
-    return f"curate: {len(decided):,} images: " + "; ".join(parts)
+    return f"curate: {counted(len(decided), 'image')}: " + "; ".join(parts)
 
 
 def _write(

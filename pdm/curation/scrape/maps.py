@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pdm.config.stages.scrape import BuiltinSource, FolderSource, UrlListSource
+from pdm.counts import counted
 from pdm.curation.scrape.drawing.kinds import KINDS
 from pdm.curation.scrape.entries import Entry, Outcome
 from pdm.data.annotations.maps import NAMES_FILE, read_names
@@ -66,5 +67,8 @@ def copy_maps(
             num_maps += 1
     write_text(folder / FOLDER / NAMES_FILE, "".join(f"{name}\n" for name in names))
     logger.info(
-        "scrape: %s of %s images have a map of %s", num_maps, num_pictures, ", ".join(names)
+        "scrape: %s of %s with a map of %s",
+        num_maps,
+        counted(num_pictures, "image"),
+        ", ".join(names),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pdm.counts import counted
 from pdm.curation.class_counts import describe_classes
 from pdm.data.annotations.boxes import LEFT_OUT
 
@@ -73,5 +74,6 @@ class Summary:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts if reason)
             pieces.append(f"{total:,} {status}" + (f" ({reasons})" if reasons else ""))
         classes = describe_classes(self.classes)
-        text = f"{self.outcomes.total():,} URLs and files: {', '.join(pieces)}"
+        entries = counted(self.outcomes.total(), "URL or file", "URLs and files")
+        text = f"{entries}: {', '.join(pieces)}"
         return f"{text}; {classes}" if classes else text

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pdm.counts import counted
 from pdm.data.annotations.boxes import DIGITS, Edges, LabelledBox, describe_left_out
 
 
@@ -53,7 +54,8 @@ class BoxCounts:
             return ""
         names = ", ".join(f"{name} {count:,}" for name, count in self.by_class.most_common())
         return (
-            f"{self.num_boxes:,} boxes on {self.num_pictures:,} images ({names}); "
+            f"{counted(self.num_boxes, 'box', 'boxes')} on {counted(self.num_pictures, 'image')} "
+            f"({names}); "
             f"{self.num_lost:,} left out, with less than a quarter in the crop"
         )
 

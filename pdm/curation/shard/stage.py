@@ -13,6 +13,7 @@ import ray
 
 from pdm.config.buckets import bucket_name
 from pdm.config.stages.shard import ShardConfig
+from pdm.counts import counted
 from pdm.curation.class_counts import describe_classes
 from pdm.curation.shard.box_counts import join
 from pdm.curation.shard.crops import CropCache
@@ -120,9 +121,9 @@ def warn_if_few(num_training: int) -> None:
     """Log a warning if models would learn so few training pictures by heart."""
     if num_training < FEW_PICTURES:
         logger.warning(
-            "shard: %d training images are few: models learn so few by heart and draw copies of "
+            "shard: %s few: models learn so few by heart and draw copies of "
             "them; collect hundreds before you train for long (docs/guide/data.md)",
-            num_training,
+            counted(num_training, "training image is", "training images are"),
         )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pdm.counts import counted
+
 Edges = tuple[float, float, float, float]  # left, top, right, bottom: shares of a picture
 
 WHOLE: Edges = (0.0, 0.0, 1.0, 1.0)
@@ -172,7 +174,7 @@ def describe_left_out(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     reasons = ", ".join(f"{count:,} {why}" for why, count in ranked)
     total = sum(counts.values())
-    return f"{total:,} {'box was' if total == 1 else 'boxes were'} left out: {reasons}"
+    return f"{counted(total, 'box was', 'boxes were')} left out: {reasons}"
 
 
 def _parse_box(number: int, value: object, size: tuple[int, int] | None) -> LabelledBox:

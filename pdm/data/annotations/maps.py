@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pdm.counts import counted
 from pdm.data.decoding.orientation import decode_upright
 from pdm.data.pillow import DECODING_ERRORS, Image
 from pdm.errors import BadInput
@@ -48,7 +49,9 @@ def read_names(folder: Path) -> tuple[str, ...]:
         ) from error
     names = tuple(line for line in lines if line)
     if not names or len(names) > UNKNOWN or len(set(names)) < len(names):
-        raise BadInput(f"{path} has {len(names)} names; 1 to {UNKNOWN} different ones are needed")
+        raise BadInput(
+            f"{path} has {counted(len(names), 'name')}; 1 to {UNKNOWN} different ones are needed"
+        )
     return names
 
 

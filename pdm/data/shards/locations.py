@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pdm.counts import counted
 from pdm.data.annotations.captions import TXT
 from pdm.data.annotations.maps import EXTENSION as MAP
 from pdm.data.shards import tars
@@ -114,11 +115,13 @@ def _located(path: Path, num_samples: int) -> Located:
         pictures = [one for one in parts if not one.name.endswith(BESIDE)]
         records = [one for one in parts if one.name.endswith(f".{JSON}")]
         if len(pictures) != 1 or len(records) > 1:
-            fault = f"holds {len(pictures)} images and {len(records)} records of the key {key}"
-            raise damaged(path, fault)
+            images, listed = counted(len(pictures), "image"), counted(len(records), "record")
+            raise damaged(path, f"holds {images} and {listed} of the key {key}")
         keys.append(key)
         record = records[0] if records else tars.Member("", 0, 0)
         places.append((pictures[0].offset, pictures[0].size, record.offset, record.size))
     if len(keys) != num_samples:
-        raise damaged(path, f"holds {len(keys)} images where the manifest says {num_samples}")
+        raise damaged(
+            path, f"holds {counted(len(keys), 'image')} where the manifest says {num_samples}"
+        )
     return Located(keys, np.array(places, dtype=np.int64).reshape(-1, 4))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pdm.counts import counted
 from pdm.data.annotations.captions import TXT, as_lines, captions_of
 from pdm.data.annotations.maps import EXTENSION as MAP
 from pdm.data.annotations.maps import decode_map, names_of
@@ -83,7 +84,9 @@ class _ShardCheck:
             parts[extension] = entry
         num_samples += self._check_sample(last, parts)
         if num_samples != shard.num_samples:
-            self._damaged(f"holds {num_samples} images, the manifest says {shard.num_samples}")
+            self._damaged(
+                f"holds {counted(num_samples, 'image')}, the manifest says {shard.num_samples}"
+            )
 
     def _damaged(self, fault: str, member: str | None = None) -> None:
         self.findings.add(self.path, fault, STAGE, member)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from pdm.counts import counted
 from pdm.data.annotations.classes import names_of
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import facts_of_shard
@@ -38,12 +39,16 @@ def check_latents(
         stated_shapes = [tuple(shape) for shape in facts["level_shapes"]]
         expected = [(shard.num_samples, *shape) for shape in stated_shapes]
         if shapes != expected or len(keys) != shard.num_samples:
-            fault = f"has {len(keys)} keys and levels {shapes}, the manifest says {expected}"
+            fault = (
+                f"has {counted(len(keys), 'key')} and levels {shapes}, the manifest says {expected}"
+            )
             findings.add(file, fault, STAGE)
         if num_captioned != len(keys):
-            findings.add(file, f"has captions of {num_captioned} for {len(keys)} keys", STAGE)
+            findings.add(
+                file, f"has captions of {num_captioned} for {counted(len(keys), 'key')}", STAGE
+            )
         if len(classes) != len(keys):
-            findings.add(file, f"has {len(classes)} classes for {len(keys)} keys", STAGE)
+            findings.add(file, f"has {len(classes)} classes for {counted(len(keys), 'key')}", STAGE)
         for key, name in zip(keys, classes, strict=False):
             if name not in listed_classes:
                 findings.add(file, f"has the class {name!r}, which is not listed", STAGE, key)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from pdm.counts import counted
 from pdm.data.shards import listing, locations, manifest
 from pdm.data.verification.damage import Findings
 from pdm.data.verification.dvc_cache import check_cache, is_cache
@@ -56,11 +57,10 @@ def verify(folders: Sequence[Path]) -> str:
         num_damages += len(findings.damages)
         num_files += len({damage.file for damage in findings.damages})
         size = f"{findings.num_bytes / 2**20:,.1f} MiB"
-        shards = f" in {findings.num_shards:,} shards" if findings.num_shards else ""
+        shards = f" in {counted(findings.num_shards, 'shard')}" if findings.num_shards else ""
         parts.append(f"{findings.num_samples:,} {unit}{shards}, {size}")
     if num_damages:
-        faults = "1 fault" if num_damages == 1 else f"{num_damages:,} faults"
-        files = "1 file" if num_files == 1 else f"{num_files:,} files"
+        faults, files = counted(num_damages, "fault"), counted(num_files, "file")
         raise QualityGate(f"{faults} in {files}; each is listed above with its remedy")
     return f"verified {'; '.join(parts)}"
 

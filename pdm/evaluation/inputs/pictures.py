@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from pdm.counts import counted
 from pdm.data.shards import manifest
 from pdm.data.shards.buckets import buckets_of, has_buckets
 from pdm.data.shards.images import ImageShards
@@ -55,14 +56,15 @@ def read_picture_sets(
     )
     for pictures in sets:
         if len(pictures) < MIN_PICTURES:
+            name = pictures.name
             raise QualityGate(
-                f"{len(pictures)} {pictures.name} images are too few to be scored; "
-                f"at least {MIN_PICTURES} are needed"
+                f"{counted(len(pictures), f'{name} image is', f'{name} images are')} too few to be "
+                f"scored; at least {MIN_PICTURES} are needed"
             )
     if shared := sorted(set(sets.val.keys) & set(sets.train.keys)):
         raise QualityGate(
-            f"{len(shared)} images of {shards} are both held out and trained on, {shared[0]} "
-            "first; write the shards again"
+            f"{shards} has images that are both held out and trained on ({len(shared):,}, "
+            f"{shared[0]} first); write the shards again"
         )
     return sets
 

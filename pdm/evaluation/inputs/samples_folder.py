@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdm.counts import counted
 from pdm.data.pixels import Pixels
 from pdm.data.provenance import pixels_sha256
 from pdm.errors import BadInput
@@ -115,11 +116,12 @@ def warn_of_chosen_samples(samples: SampleSet) -> None:
         )
     if samples.num_missing_seeds:
         logger.warning(
-            "evaluate: %d of the seeds from %d to %d have no sample; scores of selected samples "
+            "evaluate: %d of the seeds from %d to %d %s no sample; scores of selected samples "
             "say little about the model",
             samples.num_missing_seeds,
             samples.seeds[0],
             samples.seeds[-1],
+            "has" if samples.num_missing_seeds == 1 else "have",
         )
 
 
@@ -162,8 +164,9 @@ def _check_files(folder: Path, names: set[str]) -> None:
         )
     if leftover := sorted(present - names - OTHER_FILES):
         raise BadInput(
-            f"{folder / leftover[0]} is not listed in {LIST} ({len(leftover)} such files); "
-            "remove what another run left there, or sample again"
+            f"{folder / leftover[0]} is not listed in {LIST} "
+            f"({counted(len(leftover), 'such file')}); remove what "
+            "another run left there, or sample again"
         )
 
 

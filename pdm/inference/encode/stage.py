@@ -12,6 +12,7 @@ import torch
 
 from pdm.config.buckets import training_size
 from pdm.config.stages.latents import LatentsConfig
+from pdm.counts import counted
 from pdm.data.annotations import boxes, captions, classes, maps
 from pdm.data.shards import buckets, listing, manifest
 from pdm.data.shards.buckets import buckets_of, has_buckets
@@ -140,7 +141,8 @@ def _encode_missing(
     num_done = sum(count for name, count in counts.items() if name in done)
     if num_done:
         logger.info(
-            "latents: continuing where an earlier run stopped: %d latents are there", num_done
+            "latents: continuing where an earlier run stopped: %s there",
+            counted(num_done, "latent is", "latents are"),
         )
     progress = Progress("latents", total, done=num_done)
     values = sum(math.prod(shape) for shape in model.level_shapes(*task.size))

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from pdm.config.task import SuperResolutionTask, UnconditionalTask
+from pdm.counts import counted
 from pdm.data.image_tensors import to_images
 from pdm.data.pixels import Pixels
 from pdm.diffusion.image_guide import ImageGuide
@@ -55,8 +56,8 @@ def choose_guiding(models: LoadedModels, factor: int | None, strength: float) ->
         )
     if models.networks.stops is not None:
         raise BadInput(
-            f"for {models.config.steps} steps the model has a network of its own (few-steps), "
-            "which cannot be guided; choose another number with --steps"
+            f"for {counted(models.config.steps, 'step')} the model has a network of its own "
+            "(few-steps), which cannot be guided; choose another number with --steps"
         )
     factor, known = factor or 4, factors_of(models)
     if factor not in known:

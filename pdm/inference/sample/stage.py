@@ -9,6 +9,7 @@ from typing import Any
 
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
+from pdm.counts import counted
 from pdm.data.shards import manifest
 from pdm.errors import BadInput
 from pdm.files import sha256_of, write_json
@@ -123,12 +124,12 @@ def _digests_of_models(
 
 def _log_result(config: SampleConfig, record: dict[str, Any], samples: Path) -> None:
     sizes = [config.size[::-1]] if config.size else [one.size for one in sizes_of(record)]
+    first, last = config.seed, config.seed + config.num_images - 1
     logger.info(
-        "sample: %d images of %s, seeds %d to %d, in %s",
-        config.num_images,
+        "sample: %s of %s, %s, in %s",
+        counted(config.num_images, "image"),
         ", ".join(f"{width}x{height}" for height, width in sizes),
-        config.seed,
-        config.seed + config.num_images - 1,
+        f"seeds {first} to {last}" if last > first else f"seed {first}",
         samples,
     )
 
@@ -179,7 +180,10 @@ def _draw_missing(task: SampleTask, num_workers: int | None) -> None:
 
     done = sum(map(count, finished))
     if done:
-        logger.info("sample: continuing where an earlier run stopped: %d images are there", done)
+        logger.info(
+            "sample: continuing where an earlier run stopped: %s there",
+            counted(done, "image is", "images are"),
+        )
     progress = Progress("sample", total, done=done)
     run_parts(
         draw_parts,

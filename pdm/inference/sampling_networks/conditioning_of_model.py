@@ -5,6 +5,7 @@ from pathlib import Path
 from pdm.config.sampling.prompts import Prompt, parse_prompts
 from pdm.config.stages.sample import SampleConfig
 from pdm.config.task import LayoutTask, TextTask, UnconditionalTask
+from pdm.counts import counted
 from pdm.data.annotations.boxes import Layout
 from pdm.data.annotations.classes import names_of
 from pdm.errors import BadInput
@@ -62,5 +63,6 @@ def classes_of_model(folder: Path, network: Denoiser) -> tuple[str, ...]:
         return ()
     names = names_of(record_of(folder))
     if len(names) != condition.num_classes:
-        raise BadInput(f"{folder} takes {condition.num_classes} classes but names {len(names)}")
+        takes = counted(condition.num_classes, "class", "classes")
+        raise BadInput(f"{folder} takes {takes} but names {len(names)}")
     return names

@@ -8,6 +8,7 @@ from pathlib import Path
 from pdm import weights
 from pdm.config.sampling.prompts import Prompt
 from pdm.config.stages.sample import SampleConfig
+from pdm.counts import counted
 from pdm.errors import BadInput
 from pdm.files import sha256_of
 from pdm.model_record import record_of
@@ -33,7 +34,9 @@ def few_steps_facts(diffusion: Path, config: SampleConfig) -> dict[str, str]:
     if not uses_few_step_network(diffusion, config):
         return {}
     logger.info(
-        "sampling with the network of %s that was distilled for %d steps", diffusion, config.steps
+        "sampling with the network of %s that was distilled for %s",
+        diffusion,
+        counted(config.steps, "step"),
     )
     return {"few_steps_sha256": sha256_of(diffusion / weights.FEW_STEPS / "model.safetensors")}
 
@@ -56,18 +59,18 @@ def check_few_steps(diffusion: Path, config: SampleConfig, prompts: Sequence[Pro
             if asked not in (None, only):
                 raise BadInput(
                     f"{prompt.text!r} has {option} {asked:g}, but {diffusion / weights.FEW_STEPS} "
-                    f"was distilled for exactly {config.steps} steps without guidance; leave out "
-                    f"{option}, or choose another number of steps (sample.steps, --steps)"
+                    f"was distilled for exactly {counted(config.steps, 'step')} without guidance; "
+                    f"leave out {option}, or choose another number of steps (sample.steps, --steps)"
                 )
 
 
 def check_settings(diffusion: Path, config: SampleConfig) -> None:
     """Raise BadInput if a setting asks for what the network for few steps does not have."""
-    folder = diffusion / weights.FEW_STEPS
+    folder, steps = diffusion / weights.FEW_STEPS, counted(config.steps, "step")
     for name, neutral in (("guidance_scale", 1.0), ("ema_length", None)):
         if (value := getattr(config, name)) != neutral:
             raise BadInput(
-                f"sample.{name} is {value}, but {folder}, distilled for {config.steps} steps, does "
+                f"sample.{name} is {value}, but {folder}, distilled for {steps}, does "
                 f"not support it; set it to {'null' if neutral is None else neutral}, or choose "
                 "another number of steps"
             )

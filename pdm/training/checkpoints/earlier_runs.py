@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from pdm import ema, events
 from pdm.config.fingerprint import neutral_settings
 from pdm.config.training.loop import TrainingConfig
+from pdm.counts import counted
 from pdm.files import atomic_file, atomic_folder
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.folder import is_scored, list_checkpoints, record_scored
@@ -64,7 +65,7 @@ class EarlierRun:
         if not self.images_seen:
             return f"{self.folder.name} is no longer kept; {differs}"
         done = "finished" if self.is_finished else "stopped"
-        return f"{self.folder.name} {done} at {self.images_seen:,} images; {differs}"
+        return f"{self.folder.name} {done} at {counted(self.images_seen, 'image')}; {differs}"
 
 
 class Config(Protocol):
@@ -165,10 +166,10 @@ def _take_over(other: EarlierRun, run: Path, stage: str, training: TrainingConfi
             continue
         _link_kept(other, run, images_seen, training.keep_every_images)
         logger.info(
-            "%s: resuming from run %s at %s images; only %s",
+            "%s: resuming from run %s at %s; only %s",
             stage,
             other.folder.name,
-            f"{images_seen:,}",
+            counted(images_seen, "image"),
             f"{format_differences(other.differences)} differs",
         )
         return True

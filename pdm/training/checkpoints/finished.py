@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pdm.config.training.loop import TrainingConfig
+from pdm.counts import counted
 from pdm.files import atomic_folder, sha256_of, write_json
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.checkpoints.run_folder import EVENTS
@@ -99,11 +100,11 @@ def export_instead_of_training(stage: str, run: Path, *, model: Path, curves: Pa
     if is_first_process():
         write_curves(run / EVENTS, curves)
     logger.info(
-        "%s: nothing to train: run %s of these settings and data finished at %s images; its model "
+        "%s: nothing to train: run %s of these settings and data finished at %s; its model "
         "is in %s",
         stage,
         run.name,
-        f"{images_seen(run):,}",
+        counted(images_seen(run) or 0, "image"),
         model,
     )
     return True

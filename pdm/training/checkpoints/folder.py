@@ -119,7 +119,7 @@ class Checkpoints:
         finite is never the best."""
         before = self._best()
         if not math.isfinite(score):
-            logger.warning("the score of the checkpoint after %d images is %f", images_seen, score)
+            logger.warning("the score of the checkpoint at image %d is %f", images_seen, score)
         elif before is None or score < before["score"]:
             write_json(self.folder / BEST, {"images_seen": images_seen, "score": score})
         record_scored(self.folder, images_seen)

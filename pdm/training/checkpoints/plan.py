@@ -10,6 +10,7 @@ from typing import Any
 
 from pdm import events
 from pdm.config.fingerprint import neutral_settings
+from pdm.counts import counted
 from pdm.progress import as_clock
 from pdm.training.checkpoints import finished
 from pdm.training.checkpoints.earlier_runs import Config, earlier_runs
@@ -30,7 +31,7 @@ class Cost:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{as_clock(self.seconds)} for {self.images:,} images"
+        return f"{as_clock(self.seconds)} for {counted(self.images, 'image')}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TrainingPlan:
     copy_stays: bool
 
     def __str__(self) -> str:
-        total = f"{self.total_images:,} images"
+        total = counted(self.total_images, "image")
         if self.action == RESTORE:
             return f"{self.stage}: the model of a finished run is written again within seconds"
         cost = f"; the last run took {self.last}" if self.last else ""

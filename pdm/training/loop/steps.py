@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from pdm.config.training.loop import TrainingConfig
+from pdm.counts import counted
 from pdm.errors import PyramidError, QualityGate
 from pdm.machine.out_of_memory import explain_out_of_memory
 from pdm.seeds import seed_at
@@ -125,8 +126,8 @@ class Steps:
         """Turn an out-of-memory error of a pass into advice on what to change."""
         return explain_out_of_memory(
             self.workers.device,
-            f"for {self.micro_batch_size} images at once in {self.config.precision}, after "
-            f"{self.state.images_seen:,} images",
+            f"for {counted(self.micro_batch_size, 'image')} at once in {self.config.precision}, "
+            f"after {counted(self.state.images_seen, 'image')}",
             "raise training.accumulation or num_workers, lower batch_size, or train in bfloat16",
         )
 
@@ -140,7 +141,7 @@ class Steps:
             self.meters.timing("scoring"),
             explain_out_of_memory(
                 self.workers.device,
-                f"to score the checkpoint after {self.state.images_seen:,} images",
+                f"to score the checkpoint after {counted(self.state.images_seen, 'image')}",
                 "train on a device with more memory, or in bfloat16; "
                 "the checkpoint itself is saved",
             ),
@@ -208,8 +209,8 @@ class Steps:
             raise self.training_failure(losses[0] if losses else fault, step.images_seen)
         self.num_skipped += 1
         logger.warning(
-            "after %s images, worker %s skipped a step: %s",
-            f"{step.images_seen:,}",
+            "after %s, worker %s skipped a step: %s",
+            counted(step.images_seen, "image"),
             self.workers.rank,
             loss or fault,
         )
@@ -217,7 +218,7 @@ class Steps:
     def training_failure(self, fault: str, images_seen: int) -> QualityGate:
         """Make the error that ends the run; the weights are those of the last good step."""
         return QualityGate(
-            f"after {images_seen:,} images: {fault}. Newest intact checkpoint: "
+            f"after {counted(images_seen, 'image')}: {fault}. Newest intact checkpoint: "
             f"{self.run.newest()}. Look at these images, lower learning_rate, or train in float32"
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from pdm.config.training.loop import TrainingConfig
+from pdm.counts import counted
 from pdm.data.order import share
 from pdm.errors import Preempted
 from pdm.machine.heap import keep_freed_memory
@@ -80,8 +81,8 @@ def train(
             if stop and seen < config.total_images:
                 run.flush()
                 raise Preempted(
-                    f"stopped on request after {seen:,} of {config.total_images:,} images; "
-                    f"run the same command again to resume from {run.newest()}"
+                    f"stopped on request after {seen:,} of {counted(config.total_images, 'image')}"
+                    f"; run the same command again to resume from {run.newest()}"
                 )
     run.flush()
     state.gather_ema()  # for the caller, who writes the model

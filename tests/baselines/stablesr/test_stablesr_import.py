@@ -124,7 +124,7 @@ def test_files_of_other_models_are_refused_by_name(change, message, weights, tmp
         (
             f"{TEXT}transformer.resblocks.x.ln_1.weight",
             torch.zeros(1),
-            "weights that StableSR lacks",
+            "1 weight that StableSR lacks",
         ),
     ],
 )

@@ -94,8 +94,8 @@ def test_boxes_get_the_crop_of_their_picture(work):
 
 def test_what_cannot_be_used_or_seen_is_named_and_counted(work):
     folder, log = work
-    assert "3 of 9 files have boxes" in log
-    assert "1 files of boxes cannot be used" in log
+    assert "3 of 9 files with boxes" in log
+    assert "1 file with unusable boxes" in log
     assert "4.boxes.json: it is not a list of boxes" in log
     assert "its boxes cannot be used: box 1 (boat) reaches from 0.9375, 0 to 1.125" in log
     assert 2 not in dict(records(folder))
@@ -117,7 +117,7 @@ def test_a_list_has_a_column_of_boxes(tmp_path, caplog):
         found = entries_of_list(source)
     without_area = {name: BOAT[name] for name in ("class", "bbox")}
     assert [entry.boxes for entry in found] == [json.dumps([without_area]), None, None]
-    assert "1 of 3 rows have boxes" in caplog.text
+    assert "1 of 3 rows with boxes" in caplog.text
     assert "http://a.example/2.jpg: box 1 is 1, not an object" in caplog.text
     with pytest.raises(ValueError, match=r"boxes_column: expected null with a \.txt list"):
         UrlListSource(kind="urls", path="list.txt", boxes_column="boxes")

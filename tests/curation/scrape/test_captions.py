@@ -67,7 +67,7 @@ def test_captions_that_are_empty_repeated_or_too_many_are_left_out_and_counted(t
         found = listed(tmp_path / "list.parquet", caption_column="text")
     assert [len(entry.captions) for entry in found] == [2, MAX_CAPTIONS, 1]
     assert "captions of 2 rows cut or cleaned" in caplog.text
-    assert "3 of 3 rows have a caption" in caplog.text
+    assert "3 of 3 rows with a caption" in caplog.text
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_lines_of_a_text_file_beside_a_picture_are_its_captions(pictures, ca
         "sea/plain.jpg": (),
     }
     assert found["notes.txt"].outcome.reason == "not_image"
-    assert "2 of 3 files have a caption" in caplog.text
+    assert "2 of 3 files with a caption" in caplog.text
 
 
 def test_a_text_file_that_is_no_text_costs_its_picture_the_captions_only(pictures, caplog):
@@ -103,7 +103,7 @@ def test_a_text_file_that_is_no_text_costs_its_picture_the_captions_only(picture
     entries = {entry.url.removeprefix("pictures/"): entry for entry in entries_of_folder(source)}
     assert entries["dune.jpg"].captions == ()
     assert entries["dune.jpg"].outcome.status == "ok"
-    assert "1 caption files are not UTF-8 text" in caplog.text
+    assert "1 caption file not in UTF-8" in caplog.text
 
 
 def test_captions_of_a_folder_arrive_in_the_raw_rows(pictures, tmp_path):

@@ -102,7 +102,7 @@ def test_pictures_get_their_boxes_and_what_is_left_out_is_counted_and_told(tmp_p
     [own] = decode_boxes(found["4.jpg"])
     assert own.class_name == "sun"
     log = caplog.text
-    assert re.search(r"4 of 9 files have boxes in .*instances\.json, 5 in all", log)
+    assert re.search(r"4 of 9 files with boxes in .*instances\.json, 5 in all", log)
     assert "1 of its images are not in" in log
     assert "the first is 'gone.jpg'" in log
     assert (

@@ -67,7 +67,7 @@ def test_runs_that_follow_each_other(project, caplog):
     # Ten more would be ten: only what is new is asked for.
     second = project.run(*paths, "/ok?2")
     assert dict(project.server.hits) == {"/ok": 1}
-    assert "1 URLs to fetch, 3 fetched before" in caplog.text
+    assert "1 URL to fetch, 3 fetched before" in caplog.text
     assert {path: second[path] for path in paths} == {
         path: row | {"offset": second[path]["offset"]} for path, row in first.items()
     }

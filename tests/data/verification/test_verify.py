@@ -95,7 +95,7 @@ def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(shards, caplog)
     write_manifest(shards)
     lines = damages(shards, caplog)
     assert any("no header at byte" in line for line in lines)
-    assert any("holds 1 images, the manifest says 3" in line for line in lines)
+    assert any("holds 1 image, the manifest says 3" in line for line in lines)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

@@ -29,8 +29,8 @@ def encoded(tmp_path):
 def test_clean_data_is_counted(shards, raw, encoded):
     said = verify([shards, raw, encoded])
     assert said.startswith("verified 6 images in 3 shards, ")
-    assert "2 raw images in 1 shards" in said
-    assert "2 latents in 1 shards" in said
+    assert "2 raw images in 1 shard" in said
+    assert "2 latents in 1 shard" in said
 
 
 # raw data

@@ -227,7 +227,7 @@ def test_cached_features_give_the_same_scores(shards, tmp_path):
 
 
 def test_one_streamed_picture_is_too_few(shards, tmp_path):
-    with pytest.raises(QualityGate, match="1 images are too few"):
+    with pytest.raises(QualityGate, match="1 image is too few"):
         score_batches([landscape(0)[None]], shards, CONFIG, tmp_path)
 
 

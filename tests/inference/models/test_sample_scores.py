@@ -130,7 +130,7 @@ def test_too_few_pictures_to_compare_with_are_refused_before_the_training(chain)
     check_split_sizes(splits, 2)
     splits[1].keys = splits[1].keys[:1]
     check_split_sizes(splits, 0)
-    with pytest.raises(BadInput, match=r"score_images is 2, but a split .* has 1 images"):
+    with pytest.raises(BadInput, match=r"score_images is 2, but a split .* has 1 image"):
         check_split_sizes(splits, 2)
     with pytest.raises(ValueError, match="score_images: expected 0, or 2 or more, got 1"):
         replace(DIFFUSION, score_images=1)

@@ -52,6 +52,12 @@ def test_the_same_seeds_give_the_same_bytes(chain, samples, tmp_path):
     assert file_digests(again) == file_digests(samples)
 
 
+def test_one_picture_is_not_called_several_in_the_log(chain, tmp_path, caplog):
+    caplog.set_level("INFO")
+    draw(chain, tmp_path / "one", num_images=1)
+    assert "sample: 1 image of 32x16, seed 7, in " in caplog.text
+
+
 @pytest.mark.parametrize("sampler", ["euler", "heun", "multistep", "adaptive"])
 def test_a_picture_does_not_depend_on_its_batch(chain, tmp_path, sampler):
     first, other = (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from pdm.counts import counted
 from pdm.curation.curate.content.clip_model import Embeddings
 from pdm.curation.curate.content.embedding import unpack
 from pdm.curation.scrape.sources.hidden import is_hidden
@@ -94,7 +95,7 @@ def _read_side(name: str, root: Path, measure: Measure) -> _Side:
     listed = _listed(unusable)
     if len(vectors) < MIN_EXAMPLES:
         raise BadInput(
-            f"curate.content.{name}: {root} has {len(vectors)} usable images; at least "
+            f"curate.content.{name}: {root} has {counted(len(vectors), 'usable image')}; at least "
             f"{MIN_EXAMPLES} are needed, and a few dozen are better"
             + (f"; not used: {listed}" if unusable else "")
         )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pdm.config.stages.scrape import ScrapeConfig
+from pdm.counts import counted
 from pdm.curation.scrape.entries import Content, Entry, Outcome, dropped
 from pdm.curation.scrape.fetching.cache import FetchCache
 from pdm.curation.scrape.fetching.failures import is_among
@@ -79,8 +80,8 @@ class CachedFetch:
         to_fetch = {key: target for key, target in targets.items() if key not in cached}
         if cached:
             logger.info(
-                "scrape: %s URLs to fetch, %s fetched before",
-                f"{len(to_fetch):,}",
+                "scrape: %s to fetch, %s fetched before",
+                counted(len(to_fetch), "URL"),
                 f"{len(cached):,}",
             )
 
@@ -127,7 +128,9 @@ class CachedFetch:
                 "scrape: of what failed before, %s fetched again, %s not%s",
                 _list(retried),
                 _list(left),
-                f", {_list(given_up)} not after {self._max_failed_runs} runs" if given_up else "",
+                f", {_list(given_up)} not after {counted(self._max_failed_runs or 0, 'run')}"
+                if given_up
+                else "",
             )
         return cached
 

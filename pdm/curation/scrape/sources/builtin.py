@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 
 from pdm.config.stages.scrape import BuiltinSource
+from pdm.counts import counted
 from pdm.curation.scrape.boxes import normalise_boxes
 from pdm.curation.scrape.drawing.landscapes import draw_described
 from pdm.curation.scrape.drawing.scene import Scene, choose
@@ -102,7 +103,7 @@ def draw_all(source: BuiltinSource, folder: Path, processes: Executor) -> Drawin
         processes: Of `drawing_processes`.
     """
     names = file_names(source)
-    logger.info("scrape: drawing %s images, each fetched once it is drawn", f"{len(names):,}")
+    logger.info("scrape: drawing %s, each fetched once it is drawn", counted(len(names), "image"))
     return {name: processes.submit(_draw, source, name, folder / name) for name in names}
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pdm.counts import counted
 from pdm.curation.scrape.entries import Outcome
 from pdm.curation.scrape.text import one_line
 from pdm.data.annotations.boxes import PICTURE, describe_left_out, is_numbers, parse_boxes
@@ -95,8 +96,8 @@ def read_annotations(
     for place, boxes in by_picture.items():
         found.boxes[place] = json.dumps(boxes, ensure_ascii=False)
     logger.info(
-        "scrape: %s: %s of %s files have boxes in %s, %s in all",
-        *(root, f"{len(by_picture):,}", f"{len(usable):,}", path),
+        "scrape: %s: %s of %s with boxes in %s, %s in all",
+        *(root, f"{len(by_picture):,}", counted(len(usable), "file"), path),
         f"{sum(map(len, by_picture.values())):,}",
     )
     if absent:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pdm.counts import counted
 from pdm.curation.scrape.boxes import ENDING, read_boxes
 from pdm.curation.scrape.entries import Outcome
 from pdm.curation.scrape.text import MAX_TEXT_BYTES, clean_captions, open_text
@@ -65,14 +66,14 @@ def _read_captions(
     found.files |= set(files.values())
     if changed:
         logger.warning(
-            "scrape: %s caption files are not UTF-8 text, or have captions that are too long, too "
-            "many or repeated; what does not fit is left out; the first file is %s",
-            f"{len(changed):,}",
+            "scrape: %s not in UTF-8, or with captions that are too long, too many or repeated; "
+            "what does not fit is left out; the first file is %s",
+            counted(len(changed), "caption file"),
             changed[0],
         )
     if files:
         num_with = sum(map(bool, found.captions.values()))
-        logger.info("scrape: %s: %s of %s files have a caption", root, num_with, num_ok)
+        logger.info("scrape: %s: %s of %s with a caption", root, num_with, counted(num_ok, "file"))
 
 
 def _captions_in(path: Path) -> tuple[tuple[str, ...], bool]:
@@ -97,10 +98,11 @@ def _read_boxes(root: Path, outcomes: Mapping[Path, Outcome], num_ok: int, found
     found.files |= set(files.values())
     if unusable:
         logger.warning(
-            "scrape: %s files of boxes cannot be used, so their images have no boxes; the first "
-            "is %s",
-            f"{len(unusable):,}",
+            "scrape: %s with unusable boxes, so there are none for these images; the first is %s",
+            counted(len(unusable), "file"),
             unusable[0],
         )
     if files:
-        logger.info("scrape: %s: %s of %s files have boxes", root, len(found.boxes), num_ok)
+        logger.info(
+            "scrape: %s: %s of %s with boxes", root, len(found.boxes), counted(num_ok, "file")
+        )

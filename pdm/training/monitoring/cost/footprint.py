@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from pdm.config.stages.autoencoder import AutoencoderConfig
 from pdm.config.stages.diffusion import DiffusionConfig
 from pdm.config.training.loop import TrainingConfig
+from pdm.counts import counted
 from pdm.data.shards import manifest
 from pdm.models.levels.pyramid import Downsampling, LevelShape
 from pdm.registry import build_autoencoder, build_denoiser
@@ -96,8 +97,8 @@ class Footprint:
             return "unknown"
         in_all = self.flops_per_step * self.total_images / self.images_per_step
         return (
-            f"{self.flops_per_step:.3g} a step of {self.images_per_step} images, {in_all:.3g} in "
-            f"all {self.total_images:,} images"
+            f"{self.flops_per_step:.3g} a step of {counted(self.images_per_step, 'image')}, "
+            f"{in_all:.3g} in all {counted(self.total_images, 'image')}"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pdm.counts import counted
 from pdm.data.order import images_at
 from pdm.data.pixels import Pixels
 from pdm.data.shards.latents import LatentShards
@@ -153,7 +154,7 @@ def record_samples(
     """
     events.metrics(scores, images_seen)
     listed = ", ".join(f"{score} {value:.4f}" for score, value in scores.items())
-    logger.info("%s: after %s images: %s", name, f"{images_seen:,}", listed)
+    logger.info("%s: after %s: %s", name, counted(images_seen, "image"), listed)
     path = run / "pictures" / f"samples-{images_seen:09}.png"
     with atomic_file(path) as temporary:
         sheet.save(temporary, format="PNG")
@@ -171,7 +172,7 @@ def check_split_sizes(splits: Iterable[LatentShards], count: int) -> None:
     fewest = min(len(split) for split in splits)
     if count and fewest < MIN_IMAGES:
         raise BadInput(
-            f"diffusion.score_images is {count}, but a split of the latents has {fewest} "
-            f"images, and the comparison needs at least {MIN_IMAGES}; use more images, or set "
-            "it to 0"
+            f"diffusion.score_images is {count}, but a split of the latents has "
+            f"{counted(fewest, 'image')}, and the comparison needs at least {MIN_IMAGES}; use more "
+            "images, or set it to 0"
         )

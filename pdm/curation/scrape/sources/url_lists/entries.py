@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from pdm.config.stages.scrape import UrlListSource
+from pdm.counts import counted
 from pdm.curation.scrape.boxes import normalise_boxes
 from pdm.curation.scrape.entries import Entry, dropped
 from pdm.curation.scrape.guard.addresses import AddressRule, any_address, public_only
@@ -44,20 +45,21 @@ def entries_of_list(source: UrlListSource) -> list[Entry]:
         num_undecodable += any("\ufffd" in text for text in texts if text)
     if not listed:
         raise BadInput(f"{path} has no URLs; add some, or remove it from scrape.sources")
+    rows = counted(len(listed), "row")
     if num_changed:
-        logger.info("scrape: %s: captions of %s rows cut or cleaned", path, f"{num_changed:,}")
+        logger.info("scrape: %s: captions of %s cut or cleaned", path, counted(num_changed, "row"))
     if source.caption_column is not None:
         num_with = sum(bool(entry.captions) for entry in listed)
-        logger.info("scrape: %s: %s of %s rows have a caption", path, num_with, len(listed))
+        logger.info("scrape: %s: %s of %s with a caption", path, num_with, rows)
     if source.boxes_column is not None:
         num_with = sum(entry.boxes is not None for entry in listed)
-        logger.info("scrape: %s: %s of %s rows have boxes", path, num_with, len(listed))
+        logger.info("scrape: %s: %s of %s with boxes", path, num_with, rows)
     if unusable:
         logger.warning(
-            "scrape: %s: the boxes of %s rows cannot be used, and their images have none; the "
-            "first are of %s",
+            "scrape: %s: the boxes of %s cannot be used, so there are none for these images; "
+            "the first are of %s",
             path,
-            f"{len(unusable):,}",
+            counted(len(unusable), "row"),
             unusable[0],
         )
     if num_undecodable:
