@@ -90,10 +90,12 @@ def sample(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Score samples and reconstructions against held-out images."""
     config = params.load(args.params).evaluate
-    from pdm.evaluation.evaluate import evaluate
+    from pdm.evaluation.evaluate import check_inputs, evaluate
     from pdm.parallel.run import call_with_gpu
     from pdm.tracking.track import track
 
+    # Before tracking, so that a missing input leaves no failed run.
+    check_inputs(config, samples=args.samples, shards=args.shards, autoencoder=args.autoencoder)
     with track("evaluate", config, data=args.shards) as tracked:
         scores = call_with_gpu(
             evaluate,

@@ -78,7 +78,7 @@ def _is_there(data: Path) -> bool:
 def autoencoder(args: argparse.Namespace) -> None:
     """Train the pyramid autoencoder on the shards."""
     config = params.load(args.params).autoencoder
-    from pdm.training.autoencoder import plan, run_folder, train_autoencoder
+    from pdm.training.autoencoder import check_inputs, plan, run_folder, train_autoencoder
     from pdm.training.checkpoints.finished import export_instead_of_training
     from pdm.training.distributed.launchers import choose_launcher
     from pdm.training.monitoring.cost.footprint import autoencoder_footprint
@@ -92,6 +92,7 @@ def autoencoder(args: argparse.Namespace) -> None:
     if export_instead_of_training("autoencoder", folder, **outputs):
         _end_tracking("autoencoder", config, folder, args.shards, args.model)
         return
+    check_inputs(config, shards=args.shards)  # before tracking, or it would leave a failed run
     with _track_training("autoencoder", config, folder, args.shards, args.model):
         train_autoencoder(
             config,
@@ -162,9 +163,11 @@ def _predict_diffusion(config: "Params", args: argparse.Namespace) -> "list[Foot
 
 def _train_flow(config: "DiffusionConfig", folder: Path, args: argparse.Namespace) -> None:
     from pdm.evaluation.reference_distance import ReferenceDistance
-    from pdm.training.diffusion import train_diffusion
+    from pdm.training.diffusion import check_inputs, train_diffusion
     from pdm.training.distributed.launchers import choose_launcher
 
+    # Before tracking, or it would leave a failed run.
+    check_inputs(config, latents=args.latents, autoencoder=args.autoencoder)
     with _track_training("diffusion", config, folder, args.latents, args.model):
         train_diffusion(
             config,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pdm.config.stages.evaluate import EvaluateConfig
 from pdm.counts import counted
+from pdm.data.shards import manifest
 from pdm.data.shards.manifest import digest
 from pdm.errors import BadInput
 from pdm.evaluation.by_size import by_size, score_sizes
@@ -23,7 +24,7 @@ from pdm.evaluation.conventions import conventions
 from pdm.evaluation.features.summary import Summaries
 from pdm.evaluation.inputs.pictures import PictureSets, read_picture_sets, sizes_of_samples
 from pdm.evaluation.inputs.sample_size import check_sample_size
-from pdm.evaluation.inputs.samples_folder import warn_of_chosen_samples
+from pdm.evaluation.inputs.samples_folder import listed_sizes, warn_of_chosen_samples
 from pdm.evaluation.memorisation.measure import (
     MEASURES,
     Memorisation,
@@ -91,11 +92,10 @@ def evaluate(
             network would judge the autoencoder that it trained.
         QualityGate: There are too few pictures, or scores are not finite.
     """
-    _check_judges(config, autoencoder)
+    check_inputs(config, samples=samples, shards=shards, autoencoder=autoencoder)
     device = choose_device()
     log_device(device)
     model = load_autoencoder(autoencoder).to(device)
-    check_sample_size(samples, shards)
     main, *others = sizes_of_samples(samples, shards)
 
     def read(size: tuple[int, int] | None) -> PictureSets:
@@ -167,6 +167,18 @@ def _write_plots(
     image_grids.write_image_grids(folder, sets, copies, measured.prefixes, num_neighbours)
     page = folder / "memorisation.html"
     write_memorisation_page(page, sets, copies, scores, num_neighbours)
+
+
+def check_inputs(config: EvaluateConfig, *, samples: Path, shards: Path, autoencoder: Path) -> None:
+    """Check, without reading images, what can be checked before the work and its tracking begin.
+
+    Raises:
+        BadInput, QualityGate: As `evaluate`.
+    """
+    _check_judges(config, autoencoder)
+    manifest.load(shards)
+    listed_sizes(samples)
+    check_sample_size(samples, shards)
 
 
 def _check_judges(config: EvaluateConfig, autoencoder: Path) -> None:

@@ -97,11 +97,7 @@ def train_autoencoder(
         Unavailable: The cluster has fewer CPUs or GPUs than workers.
         Preempted: SIGTERM arrived; a checkpoint was saved.
     """
-    ImageShards(shards, "train"), ImageShards(shards, "val")  # fail here rather than on the cluster
-    if config.perceptual:
-        load_perceptual(config.perceptual, torch.device("cpu"))
-    if config.init_from:
-        check_source(config.init_from, "autoencoder")
+    check_inputs(config, shards=shards)  # fail here rather than on the cluster
     if is_first_process():
         earlier_runs.prepare(run, run_record(config, shards), config)
     if config.perceptual and config.perceptual.path:
@@ -112,6 +108,19 @@ def train_autoencoder(
     launch(train_on_worker, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
+
+
+def check_inputs(config: AutoencoderConfig, *, shards: Path) -> None:
+    """Check what can be checked before the work and its tracking begin.
+
+    Raises:
+        BadInput, QualityGate: As `train_autoencoder`.
+    """
+    ImageShards(shards, "train"), ImageShards(shards, "val")
+    if config.perceptual:
+        load_perceptual(config.perceptual, torch.device("cpu"))
+    if config.init_from:
+        check_source(config.init_from, "autoencoder")
 
 
 def run_record(config: AutoencoderConfig, shards: Path) -> RunRecord:

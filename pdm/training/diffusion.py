@@ -122,14 +122,10 @@ def train_diffusion(
         Unavailable: The cluster has fewer CPUs or GPUs than workers.
         Preempted: SIGTERM arrived; a checkpoint was saved.
     """
-    found = [LatentShards(latents, split) for split in ("train", "val")]
-    check_autoencoder(autoencoder, found[0].manifest.facts)  # fail here rather than on the cluster
-    check_task(config, found[0])
-    check_split_sizes([split.of_main_size() for split in found], config.score_images)
-    if config.init_from:
+    found = check_inputs(config, latents=latents, autoencoder=autoencoder)  # not on the cluster
+    if config.init_from and is_first_process():
         source = check_source(config.init_from, "diffusion")
-        if is_first_process():
-            warn_of_other_latents(source, found[0].manifest.facts["autoencoder_sha256"])
+        warn_of_other_latents(source, found[0].manifest.facts["autoencoder_sha256"])
     if is_first_process():
         earlier_runs.prepare(run, run_record(config, latents), config)
     paths = (path.absolute() for path in (latents, run, run / finished.MODEL, autoencoder, Path()))
@@ -140,6 +136,23 @@ def train_diffusion(
     launch(train_on_worker, settings, num_workers=config.training.num_workers, run=run)
     if is_first_process():
         finished.publish(run, config.training, model=model, curves=curves)
+
+
+def check_inputs(
+    config: DiffusionConfig, *, latents: Path, autoencoder: Path
+) -> list[LatentShards]:
+    """Check what can be checked before the work and its tracking begin; return both splits.
+
+    Raises:
+        BadInput, QualityGate: As `train_diffusion`.
+    """
+    found = [LatentShards(latents, split) for split in ("train", "val")]
+    check_autoencoder(autoencoder, found[0].manifest.facts)
+    check_task(config, found[0])
+    check_split_sizes([split.of_main_size() for split in found], config.score_images)
+    if config.init_from:
+        check_source(config.init_from, "diffusion")
+    return found
 
 
 def run_record(config: DiffusionConfig, latents: Path) -> RunRecord:
