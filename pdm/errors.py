@@ -36,6 +36,7 @@ class Preempted(PyramidError):
 
 
 INTERRUPTED = 130  # ctrl-C; not 0, or a scheduler would take half a run for a complete one
+TERMINATED = 143  # SIGTERM in a stage that saves no checkpoint: 128 and the signal, as in a shell
 
 
 def why(error: Exception) -> str:

@@ -4,10 +4,13 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
+import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import psutil
 import ray
 
-from pdm.errors import BadInput, PyramidError, Unavailable
+from pdm.errors import TERMINATED, BadInput, PyramidError, Unavailable
 from pdm.machine.limits import usable_cpus
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
     """Join the cluster named by RAY_ADDRESS, or start a local one, while the block runs.
 
     Inside another session, such as that of a test or of a calling stage, that session is used.
+    SIGTERM ends the process with `TERMINATED` after it has cleaned up, unless it had a handler.
 
     Args:
         num_cpus: CPUs of a local cluster; by default those that this process may use.
@@ -58,6 +62,16 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     else:
         check_address(os.environ["RAY_ADDRESS"])
+    with _own_sigterm() as take_back_sigterm:
+        _join(local=local, num_cpus=num_cpus, worker_output=worker_output)
+        take_back_sigterm()
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _join(*, local: bool, num_cpus: int | None, worker_output: bool) -> None:
     with warnings.catch_warnings(), _named_faults():
         warnings.simplefilter("ignore")
         options: dict[str, Any] = {
@@ -69,10 +83,29 @@ def ray_session(num_cpus: int | None = None, *, worker_output: bool = True) -> I
             "log_to_driver": worker_output,
         }
         _start(options, TRIES_TO_START if local else 1)
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[Callable[[], object]]:
+    """Yield a function that undoes Ray's handlers of SIGTERM; call it when Ray has started.
+
+    Ray's end the process with 15 or 1, which would look like a fault of the project, and a flow
+    would not try the stage again.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield lambda: None  # Ray sets none in other threads; one in C cannot be set again
+        return
+    own = _terminate if before is signal.SIG_DFL else before
+    signal.signal(signal.SIGTERM, own)
     try:
-        yield
+        yield lambda: signal.signal(signal.SIGTERM, own)
     finally:
-        ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(TERMINATED)
 
 
 def _start(options: dict[str, Any], tries: int) -> None:
@@ -81,6 +114,8 @@ def _start(options: dict[str, Any], tries: int) -> None:
         before = set(psutil.Process().children())
         try:
             ray.init(**options)
+        except SystemExit:  # of Ray's own handler of SIGTERM
+            sys.exit(TERMINATED)
         except Exception as error:  # a bare Exception if a part does not start in time
             ray.shutdown()
             _end_parts_of_ray(before)

@@ -1,5 +1,7 @@
 """Clusters that cannot be joined end in one clear error, soon."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import psutil
 import pytest
 import ray
 
+from flows.errors import StageFailed
 from pdm.errors import BadInput, Unavailable
 from pdm.machine.cluster import ray_session
 
@@ -45,6 +48,46 @@ def test_an_empty_address_is_bad_input(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "")
     with pytest.raises(BadInput, match="RAY_ADDRESS is empty"):
         enter()
+
+
+def ray_handles_sigterm(**options: object) -> None:
+    """What `ray.init` does to signals where it starts a cluster."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+
+
+def test_sigterm_in_a_session_cleans_up_and_ends_with_a_code_that_is_worth_a_retry(monkeypatch):
+    monkeypatch.setattr(ray, "init", ray_handles_sigterm)
+    monkeypatch.setattr(ray, "shutdown", lambda: cleaned.append(True))
+    before, cleaned = signal.getsignal(signal.SIGTERM), list[bool]()
+    with pytest.raises(SystemExit) as ended, ray_session():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert StageFailed("", ended.value.code).is_retryable
+    assert cleaned
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_while_ray_starts_ends_with_the_same_code(monkeypatch):
+    def start(**options: object) -> None:
+        ray_handles_sigterm()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", start)
+    with pytest.raises(SystemExit) as ended:
+        enter()
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_a_handler_of_sigterm_that_was_there_before_a_session_stays(monkeypatch):
+    caught: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
+    monkeypatch.setattr(ray, "init", ray_handles_sigterm)
+    try:
+        with ray_session():
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught == [signal.SIGTERM]
 
 
 def test_a_local_ray_that_does_not_start_in_time_is_tried_again(monkeypatch, caplog):
