@@ -43,6 +43,11 @@ async def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any
     return retry
 
 
+def _run_name() -> str:
+    """Name the flow run as MLflow names the pipeline run."""
+    return f"pipeline {str(runtime.flow_run.id)[:8]}"
+
+
 @task(
     task_run_name="{name}",
     retries=RETRIES,
@@ -68,25 +73,25 @@ def reproduce(name: str, keep_models: bool = False, announced: Names = ()) -> Ou
     return outcome
 
 
-@flow(validate_parameters=False)
+@flow(flow_run_name="curation", validate_parameters=False)
 def curation(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """From image sources to shards: scrape, curate, shard."""
     return _reproduce_all(STAGES_OF["curation"], keep_models, announced)
 
 
-@flow(validate_parameters=False)
+@flow(flow_run_name="autoencoder", validate_parameters=False)
 def autoencoder(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Train the autoencoder and encode the shards with it."""
     return _reproduce_all(STAGES_OF["autoencoder"], keep_models, announced)
 
 
-@flow(validate_parameters=False)
+@flow(flow_run_name="diffusion", validate_parameters=False)
 def diffusion(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Train the diffusion model and draw images with it."""
     return _reproduce_all(STAGES_OF["diffusion"], keep_models, announced)
 
 
-@flow(validate_parameters=False)
+@flow(flow_run_name="evaluation", validate_parameters=False)
 def evaluation(keep_models: bool = False, announced: Names = ()) -> list[Outcome]:
     """Score the samples, and publish scores and contact sheet as artifacts of the run."""
     outcomes = _reproduce_all(STAGES_OF["evaluation"], keep_models, announced)
@@ -94,7 +99,7 @@ def evaluation(keep_models: bool = False, announced: Names = ()) -> list[Outcome
     return outcomes
 
 
-@flow(name="pipeline", validate_parameters=False)
+@flow(name="pipeline", flow_run_name=_run_name, validate_parameters=False)
 def pipeline(keep_models: bool = False) -> list[Outcome]:
     """Bring every stage up to date, stopping at the first that fails.
 

@@ -82,6 +82,7 @@ def local_server(preferred_port: int = 0, **settings: str) -> Iterator[str]:
     """
     hide_proxies()
     port = _free_port(preferred_port)
+    pages = {"PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}  # or they ask port 4200
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             command_ending_with_parent(
@@ -90,7 +91,7 @@ def local_server(preferred_port: int = 0, **settings: str) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=with_our_paths(os.environ) | LOG_SETTINGS | settings,
+            env=pages | with_our_paths(os.environ) | LOG_SETTINGS | settings,
             start_new_session=True,  # ctrl-C must not reach it before the runner has ended
         )
         yield from _use(server, port, log)

@@ -2,6 +2,7 @@ import contextlib
 import json
 import shutil
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_one_task_run_per_stage_in_the_graphs_order(finished):
     runs = query_server("read_task_runs", flow_run_filter=of(finished.state))
     assert sorted(run.name for run in runs) == ["first", "second", "third"]
     assert all(run.state.is_completed() for run in runs)
+
+
+def test_the_servers_pages_ask_the_server_itself(server):
+    with urllib.request.urlopen(f"{server.removesuffix('/api')}/ui-settings") as answer:
+        assert json.load(answer)["api_url"] == server
+
+
+def test_flow_runs_are_named_as_in_mlflow_and_parts_by_their_stages(finished):
+    [run] = query_server("read_flow_runs", flow_run_filter=of(finished.state))
+    assert run.name == f"pipeline {str(run.id)[:8]}"
+    assert [part.flow_run_name for part in pipeline.FLOWS.values()] == list(pipeline.FLOWS)
 
 
 def test_the_stages_lines_stand_in_prefects_log(finished):
