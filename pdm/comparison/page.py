@@ -25,6 +25,7 @@ from pdm.comparison.verdicts import (
     score_rows,
 )
 from pdm.data.pillow import Image
+from pdm.errors import BadInput
 from pdm.files import write_text
 from pdm.pages.template import page_template
 from pdm.scores.names import BY_SIZE
@@ -49,6 +50,9 @@ def write_page(runs: Sequence[Run], output: Path) -> None:
     Args:
         runs: One run or more.
         output: File to write; replaced if it exists.
+
+    Raises:
+        BadInput: An image cannot be read.
     """
     seeds = sorted({seed for run in runs for seed in run.pictures})
     pictures = {
@@ -100,15 +104,18 @@ def _levels(run: Run) -> str:
 
 
 def _embed(path: Path) -> EmbeddedPicture:
-    content, kind = path.read_bytes(), "png"
-    with Image.open(path) as picture:
-        width, height = picture.size
-        if len(content) > MAX_PNG_BYTES:
-            buffer = io.BytesIO()
-            shown = picture.convert("RGB")
-            shown.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
-            shown.save(buffer, "WEBP", quality=92)
-            content, kind = buffer.getvalue(), "webp"
+    try:
+        content, kind = path.read_bytes(), "png"
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if len(content) > MAX_PNG_BYTES:
+                buffer = io.BytesIO()
+                shown = picture.convert("RGB")
+                shown.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+                shown.save(buffer, "WEBP", quality=92)
+                content, kind = buffer.getvalue(), "webp"
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); run the stage 'sample' again") from error
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return EmbeddedPicture(url, width, height)
 

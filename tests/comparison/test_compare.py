@@ -205,6 +205,7 @@ def test_a_damaged_file_is_named(folders, path):
             b'{"samples": 3}',
             "is not a list of samples .*run the stage 'sam",
         ),
+        ("samples/000000.png", b"no image", "cannot be read .*run the stage 'sample' again"),
         ("samples/samples.json", b'{"samples": [{"file": "0.png"}]}', "is not a list of samples"),
         ("samples/samples.json", b"[]", "is not a mapping; run the stage 'sample' again"),
         (
