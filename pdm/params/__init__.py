@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pdm.config import Params
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.params.faults import Fault, describe_faults
 from pdm.params.places import Places
 from pdm.yaml12 import NotYAML, read_yaml
@@ -79,7 +79,9 @@ def _text(path: Path) -> str:
         found = hint if path.name == DEFAULT_PATH.name else ""
         raise BadInput(f"{path} does not exist{found}") from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror})") from None
+        raise BadInput(
+            f"{path} cannot be read ({why(error)}); name a params file with --params"
+        ) from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not valid YAML: {error}; save it as UTF-8") from None
 

@@ -13,7 +13,9 @@ def test_a_missing_file_says_what_to_do(tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(
+        BadInput, match=r"cannot be read \(is a directory\); name a params file with --params"
+    ):
         params.load(tmp_path)
 
 
