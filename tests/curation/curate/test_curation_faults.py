@@ -154,9 +154,10 @@ shard(but(SHARD, encoding="png"), raw=judged / "raw", decisions=judged / "decisi
     assert digests(tmp_path / "shards") == digests(tmp_path / "clean" / "shards")
 
 
-def stage(judged, out, cache, config=LOSSLESS):
+def stage(judged, out, cache, config=LOSSLESS, **elsewhere):
     paths = {"raw": judged / "raw", "decisions": judged / "decisions"}
-    shard(config, **paths, shards=out / "shards", report=out / "report.html", cache=cache)
+    paths |= {"shards": out / "shards", "report": out / "report.html"}
+    shard(config, **paths | elsewhere, cache=cache)
 
 
 @pytest.fixture
@@ -187,6 +188,26 @@ def test_a_full_disk_ends_the_stage_and_stored_crops_are_intact(
     assert f"{NUM_PICTURES - len(names)} new, {len(names)} unchanged" in caplog.text
     stage(judged, tmp_path / "clean", cache=None)
     assert digests(tmp_path / "out" / "shards") == digests(tmp_path / "clean" / "shards")
+
+
+@pytest.mark.parametrize("output", ["table", "report"])
+def test_a_full_disk_of_the_table_or_the_report_is_named_and_the_next_run_goes_on(
+    judged, tmp_path, small_disk, output
+):
+    path, ballast = small_disk / output, small_disk / "ballast"
+    path.write_text("of an earlier run")
+    ballast.write_bytes(bytes(152 * 1024))
+    with pytest.raises(DiskFull, match=r"the disk is full, .* free: ") as caught:
+        stage(judged, tmp_path, cache=tmp_path / "crops", **{output: path})
+    assert caught.value.filename == str(path)
+    assert sorted(small_disk.iterdir()) == [ballast, path]
+    assert path.read_text() == "of an earlier run"
+
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    stage(judged, tmp_path, cache=tmp_path / "crops", **{output: path})
+    stage(judged, tmp_path / "clean", cache=None, **{output: tmp_path / "clean" / output})
+    assert path.read_bytes() == (tmp_path / "clean" / output).read_bytes()
+    assert digests(tmp_path / "shards") == digests(tmp_path / "clean" / "shards")
 
 
 def test_a_disk_that_scores_fill_is_reported_and_leaves_complete_parts(
