@@ -131,7 +131,7 @@ def _open(
             params=facts.flat(config),
             tags=tags,
             data=dataset,
-            settings=facts.settings(),
+            settings=facts.pipeline_settings(stage, config),
             began=time.time(),
             process=os.getpid(),
         )

@@ -50,13 +50,42 @@ def pipeline_run() -> str:
     return f"params-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
-def settings() -> dict[str, str]:
-    """Read params.yaml, flat and unchecked; empty if it cannot be read."""
+def pipeline_settings(stage: str, config: Any) -> dict[str, str]:
+    """Return the settings of a pipeline run, as far as one of its stages knows them, flat.
+
+    They are those of params.yaml, and the stage's own, which may have been set on the command line.
+    A default that params.yaml leaves out is left out here, too: otherwise a pipeline whose stages
+    all ran would seem to differ from one that took this stage from DVC's cache.
+    """
+    listed, defaults = _settings_in_file(), flat(_defaults(config), stage)
+    own = flat(config, stage)
+    return listed | {
+        name: value for name, value in own.items() if name in listed or defaults.get(name) != value
+    }
+
+
+def _settings_in_file() -> dict[str, str]:
+    """Read params.yaml, unchecked; empty if it cannot be read."""
     try:
         values = read_yaml(Path("params.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return flat(values) if isinstance(values, Mapping) else {}
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """Return the defaults of a section's fields that have one, nested like the section."""
+    if isinstance(config, tuple):
+        return {str(position): _defaults(part) for position, part in enumerate(config)}
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        value = getattr(config, item.name)
+        sections = isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value))
+        if dataclasses.is_dataclass(value) or sections:
+            found[item.name] = _defaults(value)
+        elif item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+    return found
 
 
 def tags() -> dict[str, str]:

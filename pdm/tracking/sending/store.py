@@ -167,8 +167,7 @@ class Store:
         if record.sent.facts:
             return
         self._send_params(record.sent.run_id, record.params)
-        own = {f"{record.stage}.{name}": value for name, value in record.params.items()}
-        self._send_params(record.sent.parent_id, record.settings | own)
+        self._send_params(record.sent.parent_id, record.settings)
         if record.data:
             self._client.log_inputs(record.sent.run_id, [dataset(record)])
         with record.arriving(folder) as sent:
