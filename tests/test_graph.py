@@ -121,6 +121,7 @@ def test_a_stage_tells_a_newcomer_what_it_does(name):
 # Moves values and files about but computes nothing.
 SUPPORT = (
     "pdm.config",
+    "pdm.counts",
     "pdm.errors",
     "pdm.disk_full",
     "pdm.files",

@@ -267,7 +267,7 @@ def test_samples_of_a_size_that_the_autoencoder_cannot_take_are_refused(run, tmp
 
 
 def test_one_sample_is_too_few(run, tmp_path):
-    with pytest.raises(QualityGate, match="1 samples images are too few"):
+    with pytest.raises(QualityGate, match="1 samples image is too few"):
         run(samples=write_samples(tmp_path / "one", [landscape(0)]))
 
 

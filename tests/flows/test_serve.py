@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
@@ -73,10 +72,11 @@ def test_of_the_runs_that_were_missed_only_the_newest_works(toy, server):
     with get_client(sync_client=True) as client, serving(toy, seconds=3600):
         deployment = wait_for(lambda: served(client), "the deployment")
         now = datetime.now(UTC)
+        missed = []
         for days in (1, 2):
-            missed = Scheduled(scheduled_time=now - timedelta(days=days))
-            client.create_flow_run_from_deployment(deployment.id, state=missed, name=f"{days}")
-        runs = wait_for(lambda: ended(client, deployment.id, 2), "both runs to end")
+            state = Scheduled(scheduled_time=now - timedelta(days=days))
+            missed.append(client.create_flow_run_from_deployment(deployment.id, state=state).id)
+        runs = wait_for(lambda: ended(client, missed), "both runs to end")
     work = {run.name: run.total_run_time for run in runs}
     text = (toy / "log").read_text()
     assert text.count("third: done") == 1, work
@@ -92,14 +92,9 @@ def served(client):
         return found if recent and not found.paused else None
 
 
-def ended(client, deployment_id, number):
-    mine = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]))
-    runs = [
-        run
-        for run in client.read_flow_runs(flow_run_filter=mine)
-        if run.name in ("1", "2") and run.state.type == StateType.COMPLETED
-    ]
-    return runs if len(runs) == number else None
+def ended(client, run_ids):
+    runs = [client.read_flow_run(run_id) for run_id in run_ids]
+    return runs if all(run.state.type == StateType.COMPLETED for run in runs) else None
 
 
 def test_an_invalid_cron_line_is_refused_with_an_example():

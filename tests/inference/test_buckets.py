@@ -157,7 +157,7 @@ def test_what_is_left_over_is_in_the_log(chain, tmp_path, caplog):
     config = replace(DIFFUSION, score_images=0)
     config = replace(config, training=replace(config.training, total_images=16))
     train(config, chain, tmp_path)
-    assert "16x32 6 (1 batches, 2 left over)" in caplog.text
+    assert "16x32 6 (1 batch, 2 left over)" in caplog.text
     assert "val_loss_bucket_16x16" in (tmp_path / "run" / "events.jsonl").read_text()
 
 

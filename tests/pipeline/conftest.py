@@ -35,6 +35,7 @@ TINY: dict[str, Any] = {
         "image_height_px": 32,
         "image_width_px": 64,
         "perceptual": None,
+        "adversarial": None,
         "model": {
             "levels": [
                 {"downsampling": "global", "channels": 8, "kl_weight": 1e-6},

@@ -163,7 +163,7 @@ def test_files_that_dvc_made_read_only_are_sent_again_after_a_kill(monkeypatch):
     values["sent"] |= {"pictures": [], "samples": "", "promotion": {}}  # sent, but not recorded
     record.write_text(json.dumps(values))
     with permissions_count():
-        assert "1 runs" in sync(Path("runs"))
+        assert "1 run" in sync(Path("runs"))
     assert "nothing to send" in sync(Path("runs"))
     run_id = runs()["evaluate"].info.run_id
     listed = [file.path for file in client().list_artifacts(run_id, "pictures/tables")]

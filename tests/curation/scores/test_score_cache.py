@@ -30,7 +30,7 @@ NOT_MEASURING = (
     *("pdm.model_record", "pdm.weights"),
 )
 NOT_MEASURING += ("pdm.curation.curate.rules", "pdm.data.decisions", "pdm.data.parquet")
-NOT_MEASURING += ("pdm.data.shards.tars", "pdm.disk_full")
+NOT_MEASURING += ("pdm.counts", "pdm.data.shards.tars", "pdm.disk_full")
 
 
 class Runs:

@@ -150,7 +150,7 @@ def test_a_size_with_too_few_pictures_is_not_scored_and_said_so(chain, tmp_path,
         plots=tmp_path / "plots",
         cache=tmp_path / "cache",
     )
-    assert "no scores of 16x16: 1 val images are too few" in caplog.text
+    assert "no scores of 16x16: 1 val image is too few" in caplog.text
     assert not any(name.startswith("by_size/16x16") for name in scores)
 
 

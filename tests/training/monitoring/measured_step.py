@@ -17,6 +17,7 @@ from pdm.models.condition import NO_CONDITION
 from pdm.models.levels.pyramid import level_shapes
 from pdm.params.override import override
 from pdm.registry import build_autoencoder, build_denoiser
+from pdm.training.autoencoder import discriminator_training
 from pdm.training.checkpoints.folder import Checkpoints
 from pdm.training.distillation.stage import distillation_config
 from pdm.training.distillation.student import build_losses
@@ -25,6 +26,7 @@ from pdm.training.loop.prefetch import move_batch
 from pdm.training.loop.state import TrainState
 from pdm.training.loop.train import train
 from pdm.training.monitoring.cost.example_batches import autoencoder_batch, diffusion_batch
+from pdm.training.objectives.adversarial import build_adversary
 from pdm.training.objectives.losses import AutoencoderLosses, FlowLosses
 from pdm.training.objectives.perceptual import load_perceptual
 
@@ -108,7 +110,7 @@ def measure(stage, config):
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     if stage == "autoencoder":
         model = build_autoencoder(section).to(memory_format=torch.channels_last)
-        losses = AutoencoderLosses(model, section, perceptual, None)
+        losses = AutoencoderLosses(model, section, perceptual, build_adversary(section, perceptual))
         batch = autoencoder_batch(section, model, count, CPU)
     elif stage == "distillation":
         teacher = build_denoiser(section, [shape[0] for shape in shapes], downsamplings)
@@ -121,7 +123,8 @@ def measure(stage, config):
         model.to(memory_format=torch.channels_last)
         losses = FlowLosses(model, section.level_loss_weights)
         batch = diffusion_batch(section, shapes, count, CPU)
-    state = TrainState(model, section.training)
+    discriminator = discriminator_training(losses) if stage == "autoencoder" else None
+    state = TrainState(model, section.training, discriminator)
     length = section.training.batch_size
     training = dataclasses.replace(
         section.training, total_images=2 * length, log_every_images=length, save_every_images=length
