@@ -71,8 +71,7 @@ class AdversarialConfig:
     start_images: Annotated[ImagesOrZero, "images of training before the discriminator begins"]
     weight: Annotated[
         Positive,
-        "patch: its gradient at the last layer, relative to that of the other losses; projected: "
-        "of its loss",
+        "of its loss (projected), or of its gradient, relative to that of the other losses (patch)",
     ]
     width: Annotated[Width, "channels of its first layer, projected: at the finest stride"]
     num_layers: Annotated[
