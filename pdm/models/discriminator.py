@@ -70,7 +70,6 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         widths = (width * min(2**index, MAX_HEAD_WIDENING) for index in range(len(channels)))
         self.heads = nn.ModuleList(map(_Head, channels, widths))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the features
 
     def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
         """Map features (B, C, h, w) at each stride, of length 1 at each place, to logits (B, 1, h,

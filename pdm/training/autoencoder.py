@@ -208,6 +208,8 @@ def build_losses(
     adversary = build_adversary(config, perceptual)
     if adversary is not None:
         adversary.to(device)
+        if adversary.sees_features:  # they are in this format
+            adversary.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return AutoencoderLosses(model, config, perceptual, adversary)
 
 

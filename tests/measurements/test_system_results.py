@@ -183,7 +183,7 @@ def test_a_row_is_stored_when_it_is_finished_and_a_second_run_goes_on(tmp_path):
         subprocess.run([*words, *only], cwd=ROOT, check=True)
         found = json.loads((tmp_path / "systems.json").read_text())["runs"]
         assert [one["design"] for one in found] == systems
-    assert len(list((tmp_path / "work").glob("*/first-stages/*"))) == 2
+    assert len(list((tmp_path / "work").glob("*/first-stages/*"))) == 3
     assert len(list((tmp_path / "work").glob("*/sheets/*.png"))) == 2 * 3
     follower = ["--only", "lapflow", "--as-many-images-as", "pdm"]
     subprocess.run([*words, *follower], cwd=ROOT, check=True)

@@ -103,6 +103,15 @@ def test_recomputed_activations_and_smaller_passes_take_less():
     assert parts(accumulation=2)["activations"] < 0.8 * whole
 
 
+def test_an_autoencoder_counts_its_discriminator():
+    """That of the default, which every dry run predicts."""
+    section = load([]).autoencoder
+    with_one = autoencoder_footprint(section, 2)
+    without = autoencoder_footprint(replace(section, adversarial=None), 2)
+    assert with_one.flops_per_step > without.flops_per_step
+    assert with_one.memory["activations"] > without.memory["activations"]
+
+
 def test_an_autoencoder_counts_its_frozen_judge_and_its_pictures():
     found = autoencoder_footprint(AUTOENCODER)
     trained = sum(weight.numel() for weight in build_autoencoder(AUTOENCODER).parameters())
