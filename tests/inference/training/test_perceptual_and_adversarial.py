@@ -61,6 +61,9 @@ ADVERSARIAL = AdversarialConfig(
     start_images=8, weight=0.5, width=4, num_layers=2, learning_rate=1e-3
 )
 
+NAMED = PerceptualConfig(network="efficientnet-lite0", weight=1.0, texture=2.0)
+PROJECTED = replace(ADVERSARIAL, kind="projected", num_layers=None, weight=0.1)
+
 
 def test_a_resumed_training_equals_an_unbroken_one(tmp_path, shards, perceptual):
     """Broken off while the discriminator rests, and after it has begun to learn."""
@@ -79,8 +82,8 @@ def test_a_resumed_training_with_a_projected_discriminator_equals_an_unbroken_on
 ):
     config = replace(
         AUTOENCODER,
-        perceptual=PerceptualConfig(network="efficientnet-lite0", weight=1.0, texture=2.0),
-        adversarial=replace(ADVERSARIAL, kind="projected", num_layers=None, weight=0.1),
+        perceptual=NAMED,
+        adversarial=PROJECTED,
         training=replace(TRAINING, precision=precision),
     )
     unbroken, names = trained(tmp_path / "unbroken", shards, of_length(config, 24))
@@ -146,10 +149,13 @@ def work_as(rank: int, settings: autoencoder.Settings, port: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_train_both_players_in_accumulated_steps(tmp_path, shards):
+@pytest.mark.parametrize("kind", ["patch", "projected"])
+def test_two_workers_train_both_players_in_accumulated_steps(tmp_path, shards, kind):
     training = replace(TRAINING, num_workers=2, accumulation=2, save_every_images=4)
     training = replace(training, total_images=16, keep_checkpoints=9)
     config = replace(AUTOENCODER, adversarial=ADVERSARIAL, training=training)
+    if kind == "projected":
+        config = replace(config, perceptual=NAMED, adversarial=PROJECTED)
     settings = autoencoder.Settings(config, shards, tmp_path / "run", tmp_path / "model")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
