@@ -25,7 +25,7 @@ from pdm.comparison.verdicts import (
     score_rows,
 )
 from pdm.data.pillow import Image
-from pdm.errors import BadInput
+from pdm.errors import BadInput, why
 from pdm.files import write_text
 from pdm.pages.template import page_template
 from pdm.scores.names import BY_SIZE
@@ -115,7 +115,9 @@ def _embed(path: Path) -> EmbeddedPicture:
                 shown.save(buffer, "WEBP", quality=92)
                 content, kind = buffer.getvalue(), "webp"
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read ({error}); run the stage 'sample' again") from error
+        raise BadInput(
+            f"{path} cannot be read ({why(error)}); run the stage 'sample' again"
+        ) from error
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return EmbeddedPicture(url, width, height)
 

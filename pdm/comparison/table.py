@@ -63,7 +63,7 @@ def _print_scores(console: Console, runs: Sequence[Run]) -> None:
         console.print(f"\ndifference in {main_score_of(runs)}, with its 95 % interval")
         console.print(_differences(pairs, runs))
     if others:
-        console.print(f"... and {len(others)} more pairs on the page")
+        console.print(f"... and {counted(len(others), 'more pair')} on the page")
 
 
 def _score_rows(headline: Sequence[HeadlineRow], separator: str) -> Rows:

@@ -2,9 +2,9 @@
 
 **PatchGAN.** Sizes as in LDM (arXiv:2112.10752), after pix2pix (arXiv:1611.07004): 4x4
 convolutions, LeakyReLU of 0.2, weights from N(0, 0.02). Their batch norm is a group norm here. A
-batch norm takes its statistics from the pictures of one worker, so its logits would depend on the
+batch norm takes its statistics from the images of one worker, so its logits would depend on the
 number of workers and on gradient accumulation, and its running statistics would differ between
-workers; a group norm sees one picture at a time.
+workers; a group norm sees one image at a time.
 
 **Projected**: small heads on the features of a network that is trained already and stays as it is
 (Sauer et al., Projected GANs, arXiv:2111.01007, section 3). The features need not be learned, so it
@@ -26,7 +26,7 @@ INITIAL_STD = 0.02
 
 
 class PatchDiscriminator(nn.Module):
-    """Discriminator of patches: logits above zero for a picture, below for a reconstruction.
+    """Discriminator of patches: logits above zero for an image, below for a reconstruction.
 
     Args:
         width: Channels of the first layer; each further layer doubles them, up to eight times.

@@ -275,6 +275,11 @@ def test_a_date_is_no_number(refused_text):
             PROJECTED | {"num_layers": 3},
             "autoencoder.adversarial.num_layers: expected none with kind: projected, got 3",
         ),
+        (
+            ("autoencoder", "training", "strategy"),
+            "fsdp",
+            "autoencoder.training.strategy: expected ddp, or autoencoder.adversarial: null",
+        ),
         (("autoencoder", "crop_px"), 65, "autoencoder.crop_px: expected a number from 1 to the"),
         (("scrape", "sources"), [], "scrape.sources: expected at least one source"),
         (("sample", "tile_px"), 100, "sample.tile_px: expected a positive multiple of 64"),

@@ -178,7 +178,7 @@ class AutoencoderConfig:
             self.training.strategy == "ddp",
             "training.strategy",
             self.training.strategy,
-            "ddp with a discriminator, whose weights are not sharded",
+            "ddp, or autoencoder.adversarial: null, since no discriminator is trained with fsdp",
         )
         layers = self.adversarial.num_layers
         if layers is None:

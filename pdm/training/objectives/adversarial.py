@@ -60,9 +60,10 @@ class AdversarialLoss(nn.Module):
     def __init__(self, config: AdversarialConfig, channels: Sequence[int] = ()) -> None:
         super().__init__()
         self.config = config
-        if config.num_layers is None:
+        if self.sees_features:
             self.discriminator: nn.Module = ProjectedDiscriminator(channels, config.width)
         else:
+            assert config.num_layers is not None  # the config has checked it
             self.discriminator = PatchDiscriminator(config.width, config.num_layers)
 
     @property
@@ -89,8 +90,9 @@ class AdversarialLoss(nn.Module):
             images_seen: Images of the training so far.
 
         Returns:
-            The sum that is added to the loss, and the terms "generator" and "discriminator", and
-            of patches "adversarial_weight". Before the start: zero, and no terms.
+            The sum that is added to the loss, and the terms "generator" and "discriminator"; with
+            a discriminator of patches also "adversarial_weight". Before the start: zero, and no
+            terms.
         """
         if images_seen < self.config.start_images:
             return self._zero(), {}
@@ -98,8 +100,7 @@ class AdversarialLoss(nn.Module):
         verdicts = _each(functional_call(self.discriminator, detached, prediction))
         generator = -_mean([logits.float().mean() for logits in verdicts])
         both = (
-            torch.cat([ours, theirs.detach()])
-            for ours, theirs in zip(target, prediction, strict=True)
+            torch.cat([real, fake.detach()]) for real, fake in zip(target, prediction, strict=True)
         )
         pairs = (logits.float().chunk(2) for logits in _each(self.discriminator(*both)))
         discriminator = _mean([hinge(real, fake) for real, fake in pairs])

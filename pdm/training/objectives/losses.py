@@ -115,8 +115,8 @@ class AutoencoderLosses(nn.Module):
         seen: tuple[Maps, Maps] = (crops[0],), (crops[1],)
         if self.perceptual is not None:
             if self.adversary is not None and self.adversary.sees_features:
-                terms["perceptual"], *features = self.perceptual.compare(*crops)
-                seen = features[0], features[1]
+                terms["perceptual"], ours, theirs = self.perceptual.compare(*crops)
+                seen = ours, theirs
             else:
                 terms["perceptual"] = self.perceptual(*crops)
             loss = loss + self.perceptual.weight * terms["perceptual"]
